@@ -1,0 +1,217 @@
+"""The hot path's connection to Redis: scripts over one own connection a process.
+
+All calls of one loop tick leave in one write; answers come back in order. A call that is not answered within 250 ms
+means that Redis is dead for us: the connection is dropped, calls fail at once, and a watch connects again in the
+background. Nothing here retries a call: what to do without Redis is the caller's policy.
+Wire format: RESP2, https://redis.io/docs/latest/develop/reference/protocol-spec/
+"""
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import hiredis
+
+DEADLINE = 0.25
+_TICK = 0.05
+_RETRY = 0.5
+_LUA = Path(__file__).parent / "lua"
+
+Argument = bytes | str | int
+Connect = Callable[[Callable[[], asyncio.Protocol]], Any]
+
+
+class RedisGone(Exception):
+    """Redis is away, slow, or refuses scripts. The message says which."""
+
+
+class Script:
+    """A Lua script and the beginning of its EVALSHA command."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.source = (_LUA / f"{name}.lua").read_bytes()
+        self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
+
+
+ADMIT, SETTLE, RENEW, SWEEP, MARK = (Script(name) for name in ("admit", "settle", "renew", "sweep", "mark"))
+ALL = (ADMIT, SETTLE, RENEW, SWEEP, MARK)
+
+
+def encode(parts: Sequence[Argument]) -> bytes:
+    """One command as RESP."""
+    out = [b"*%d\r\n" % len(parts)]
+    for part in parts:
+        data = part if isinstance(part, bytes) else str(part).encode()
+        out.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    return b"".join(out)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection; `waiting` holds the unanswered calls in order."""
+
+    def __init__(self, lost: Callable[["_Connection"], None]) -> None:
+        self._lost = lost
+        self._reader = hiredis.Reader()
+        self._out: list[bytes] = []
+        self.waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self.loop = asyncio.get_running_loop()
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        waiting = self.waiting
+        while (value := self._reader.gets()) is not False:
+            future = waiting.popleft()[1]
+            if future.done():
+                continue
+            if isinstance(value, Exception):
+                future.set_exception(value)
+            else:
+                future.set_result(value)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.fail("Redis closed the connection")
+        self._lost(self)
+
+    def send(self, command: bytes) -> asyncio.Future[Any]:
+        future = self.loop.create_future()
+        self.waiting.append((self.loop.time() + DEADLINE, future))
+        if not self._out:
+            self.loop.call_soon(self._flush)
+        self._out.append(command)
+        return future
+
+    def _flush(self) -> None:
+        data = b"".join(self._out)
+        self._out.clear()
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def overdue(self) -> bool:
+        return bool(self.waiting) and self.loop.time() > self.waiting[0][0]
+
+    def fail(self, reason: str) -> None:
+        while self.waiting:
+            future = self.waiting.popleft()[1]
+            if not future.done():
+                future.set_exception(RedisGone(reason))
+                future.exception()  # a settle has no reader: its row is in the journal
+
+
+class Scripts:
+    """Calls scripts. `connected` is false while Redis is away; `reconnected` is called after each (re)connection."""
+
+    def __init__(self, connect: Connect, greeting: Sequence[bytes] = ()) -> None:
+        self._connect = connect
+        self._greeting = greeting
+        self._connection: _Connection | None = None
+        self._reason = "Redis is not connected yet"
+        self.reconnected: Callable[[], None] = lambda: None
+        self.failures = 0
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None
+
+    @property
+    def reason(self) -> str:
+        return "" if self._connection else self._reason
+
+    def call(self, script: Script, prefix: str, arguments: Sequence[Argument]) -> asyncio.Future[Any]:
+        """Runs a script on a tenant's prefix. Raises RedisGone now or from the future; other errors are Redis' own."""
+        connection = self._connection
+        if connection is None:
+            raise RedisGone(self._reason)
+        return connection.send(encode((b"EVALSHA", script.sha, b"1", prefix, *arguments)))
+
+    def command(self, *parts: Argument) -> asyncio.Future[Any]:
+        connection = self._connection
+        if connection is None:
+            raise RedisGone(self._reason)
+        return connection.send(encode(parts))
+
+    async def run(self, script: Script, prefix: str, arguments: Sequence[Argument]) -> Any:
+        """As `call`, with the script sent whole when Redis has forgotten it. Every failure is RedisGone."""
+        try:
+            return await self.call(script, prefix, arguments)
+        except hiredis.ReplyError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise self._refused(error) from None
+        try:
+            return await self.command(b"EVAL", script.source, b"1", prefix, *arguments)
+        except hiredis.ReplyError as error:
+            raise self._refused(error) from None
+
+    def _refused(self, error: Exception) -> RedisGone:
+        # Redis answers but will not work with us (loading, read-only, scripts forbidden): as good as gone.
+        self._drop(f"Redis refused: {str(error).split(' ', 1)[0]}")
+        return RedisGone(self._reason)
+
+    def _drop(self, reason: str) -> None:
+        connection, self._connection = self._connection, None
+        self._reason = reason
+        self.failures += 1
+        if connection:
+            connection.fail(reason)
+            connection.transport.abort()
+
+    def _lost(self, connection: _Connection) -> None:
+        if connection is self._connection:
+            self._connection = None
+            self._reason = "Redis closed the connection"
+            self.failures += 1
+
+    async def _open(self) -> None:
+        _, connection = await asyncio.wait_for(self._connect(lambda: _Connection(self._lost)), DEADLINE * 4)
+        try:
+            commands = [*self._greeting, *(encode((b"SCRIPT", b"LOAD", script.source)) for script in ALL)]
+            async with asyncio.timeout(DEADLINE * 4):
+                for future in [connection.send(command) for command in commands]:
+                    await future
+        except BaseException:
+            connection.fail("the connection was given up")
+            connection.transport.abort()
+            raise
+        self._connection = connection
+        self.reconnected()
+
+    async def watch(self) -> None:
+        """Runs for the life of the process: connects, notices silence, connects again."""
+        while True:
+            connection = self._connection
+            if connection is None:
+                try:
+                    await self._open()
+                except (OSError, TimeoutError, RedisGone, hiredis.ReplyError, hiredis.ProtocolError) as error:
+                    self._reason = f"Redis cannot be reached: {type(error).__name__}"
+                    await asyncio.sleep(_RETRY)
+            elif connection.overdue():
+                self._drop("Redis did not answer within 250 ms")
+                await asyncio.sleep(_RETRY)
+            else:
+                await asyncio.sleep(_TICK)
+
+
+@asynccontextmanager
+async def scripts(connect: Connect, greeting: Sequence[bytes] = ()) -> AsyncGenerator[Scripts]:
+    """The process's hot connection, connected if Redis is there; watched until the context ends."""
+    made = Scripts(connect, greeting)
+    try:
+        await made._open()
+    except (OSError, TimeoutError, RedisGone, hiredis.ReplyError, hiredis.ProtocolError):
+        made.failures += 1
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(made.watch())
+        try:
+            yield made
+        finally:
+            watching.cancel()
+            made._drop("poolgate is stopping")

@@ -1,0 +1,153 @@
+"""Upstream accounts. Credentials go in and are sealed; nothing here gives them out again but `opened`."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gateway.core import models as m
+from gateway.core.db import PublicId
+from gateway.core.domain import Account, Timeouts
+from gateway.core.ids import new_id
+from gateway.core.sealing import Sealer
+from gateway.core.services import pools, rows
+from gateway.core.services.failures import Invalid
+from gateway.core.services.reach import Reach
+
+#: What a field is when it was never given; null in a change means this. The others cannot be null.
+DEFAULTS: Mapping[str, Any] = {
+    "base_url": None,
+    "options": {},
+    "models": None,
+    "model_map": {},
+    "pools": [],
+    "priority": 50,
+    "weight": 1,
+    "max_concurrency": None,
+    "limits": [],
+    "enabled": True,
+    "proxy_id": None,
+    "timeouts": {},
+    "notes": "",
+    "expires_at": None,
+    "explicit_only": False,
+}
+
+
+class AccountFilter(Struct, frozen=True):
+    tenant_id: str | None = None
+    platform: str | None = None
+    provider: str | None = None
+    pool_id: str | None = None
+    enabled: bool | None = None
+    q: str | None = None
+
+
+async def listing(
+    session: AsyncSession, reach: Reach, window: rows.Window, asked: AccountFilter
+) -> rows.Slice[m.Account]:
+    """`q` looks into names and notes."""
+    found = select(m.Account).where(
+        reach.over(m.Account.tenant_id),
+        m.Account.deleted_at.is_(None),
+        *rows.matching(asked.q, m.Account.name, m.Account.notes),
+    )
+    if asked.tenant_id is not None:
+        found = found.where(m.Account.tenant_id == rows.filter_id(asked.tenant_id, "ten", "tenant_id"))
+    if asked.pool_id is not None:
+        named = rows.filter_id(asked.pool_id, "pool", "pool_id")
+        found = found.where(m.Account.pools.contains(array([named], type_=PublicId("pool"))))
+    for column, value in (
+        (m.Account.platform, asked.platform),
+        (m.Account.provider, asked.provider),
+        (m.Account.enabled, asked.enabled),
+    ):
+        if value is not None:
+            found = found.where(column == value)
+    return await rows.page(session, found, m.Account.id, "acct", window)
+
+
+async def find(session: AsyncSession, reach: Reach, account_id: str, *, lock: bool = False) -> m.Account:
+    found = select(m.Account).where(
+        reach.over(m.Account.tenant_id),
+        m.Account.deleted_at.is_(None),
+        m.Account.id == rows.identity(account_id, "acct", "account"),
+    )
+    return await rows.one(session, found, "account", lock=lock)
+
+
+async def create(
+    session: AsyncSession, sealer: Sealer, tenant_id: str, values: Mapping[str, Any], credentials: Mapping[str, Any]
+) -> m.Account:
+    """`values` and `credentials` were checked against the platform by the caller, which knows the platforms."""
+    account = m.Account(id=new_id("acct"), tenant_id=tenant_id, **await _checked(session, tenant_id, values))
+    _seal(account, sealer, credentials)
+    session.add(account)
+    await rows.announce(session, "account", account.id)
+    return account
+
+
+async def change(
+    session: AsyncSession,
+    sealer: Sealer,
+    account: m.Account,
+    values: Mapping[str, Any],
+    credentials: Mapping[str, Any] | None = None,
+) -> None:
+    """Credentials, when given, replace the old ones as a whole."""
+    rows.update(account, await _checked(session, account.tenant_id, values))
+    if credentials is not None:
+        _seal(account, sealer, credentials)
+    await rows.announce(session, "account", account.id)
+
+
+async def delete(session: AsyncSession, sealer: Sealer, account: m.Account) -> None:
+    """The row stays for the ledger's sake, its credentials do not."""
+    _seal(account, sealer, {})
+    rows.update(account, {"deleted_at": datetime.now(UTC), "enabled": False})
+    await rows.announce(session, "account", account.id)
+
+
+def opened(account: m.Account, sealer: Sealer, base_url: str) -> Account:
+    """The account as the gateway uses it. `base_url` stands in where the row has none: the platform's own."""
+    return Account(
+        id=account.id,
+        tenant_id=account.tenant_id,
+        name=account.name,
+        platform=account.platform,
+        base_url=account.base_url or base_url,
+        credentials=sealer.open_credentials(account.credentials, account.id),
+        provider=account.provider,
+        options=account.options,
+        models=tuple(account.models or ()),
+        model_map=account.model_map,
+        pools=tuple(account.pools),
+        priority=account.priority,
+        weight=account.weight,
+        max_concurrency=account.max_concurrency,
+        enabled=account.enabled,
+        explicit_only=account.explicit_only,
+        timeouts=msgspec.convert(account.timeouts, Timeouts),
+    )
+
+
+def _seal(account: m.Account, sealer: Sealer, credentials: Mapping[str, Any]) -> None:
+    account.credentials = sealer.seal_credentials(credentials, account.id)
+    account.credential_fields = sorted(name for name, value in credentials.items() if value is not None)
+
+
+async def _checked(session: AsyncSession, tenant_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as they are stored. Raises Invalid naming the field."""
+    stored = dict(values)
+    if stored.pop("proxy_id", None) is not None:
+        raise Invalid("proxies are not supported yet", "proxy_id")
+    if stored.get("limits"):
+        raise Invalid("limits on accounts are not enforced yet: use max_concurrency", "limits")
+    if "pools" in stored:
+        stored["pools"] = await pools.resolve(session, tenant_id, stored["pools"])
+    return stored

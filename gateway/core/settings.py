@@ -1,0 +1,181 @@
+"""Settings, read once from an environ mapping, frozen. The same names hold in every process (README, "Settings")."""
+
+import base64
+import binascii
+import ipaddress
+import os
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from gateway.core.keys import Peppers
+from gateway.core.secret import Secret
+
+T = TypeVar("T")
+
+
+class SettingError(Exception):
+    """A setting is wrong or missing; the message is one line that names it."""
+
+
+class Settings(Struct, frozen=True):
+    database_url: str
+    redis_url: str
+    home: Path
+    host: str
+    gateway_port: int
+    admin_port: int
+    workers: int
+    master_keys: tuple[Secret, ...]
+    key_peppers: tuple[Secret, ...]
+    bootstrap_token: Secret | None
+    egress_allow: tuple[str, ...]
+    trusted_proxies: tuple[str, ...]
+    admin_hosts: tuple[str, ...]
+    cors_origins: tuple[str, ...]
+    body_limit: int
+    body_memory: int
+    drain_grace: float
+    drain_timeout: float
+    failover_deadline: float
+    max_attempts: int
+    stale_max: float
+    journal_limit: int
+    sandbox_port: int
+
+    @property
+    def master_key_bytes(self) -> tuple[bytes, ...]:
+        return tuple(base64.b64decode(key.reveal()) for key in self.master_keys)
+
+    @property
+    def peppers(self) -> Peppers:
+        return Peppers(tuple(base64.b64decode(key.reveal()) for key in self.key_peppers))
+
+    @property
+    def spool(self) -> Path:
+        return self.home / "spool"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Raises SettingError with one line that names the setting."""
+        return cls(**{field: reader(environ) for field, reader in _READERS.items()})
+
+
+def _setting(name: str, parse: Callable[[str], T], default: T | None = None, *, file: bool = False) -> Callable[..., T]:
+    def read(environ: Mapping[str, str]) -> Any:
+        text = environ.get(name) or (_from_file(name, environ) if file else "")
+        if not text:
+            if default is None:
+                raise SettingError(f"{name} is not set")
+            return default
+        try:
+            return parse(text.strip())
+        except ValueError as error:
+            raise SettingError(f"{name} is wrong: {error}") from None
+
+    return read
+
+
+def _from_file(name: str, environ: Mapping[str, str]) -> str:
+    path = environ.get(f"{name}_FILE")
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise SettingError(f"{name}_FILE cannot be read: {error.strerror}") from None
+
+
+def _bounded(low: float, high: float, kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if not low <= value <= high:
+            raise ValueError(f"{text} is not between {low:g} and {high:g}")
+        return value
+
+    return parse
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    """`cidr` or `cidr:port` entries; an IPv6 network with a port is written in brackets."""
+    entries = _list(text)
+    for entry in entries:
+        host, _, port = entry.rpartition(":") if entry.count(":") == 1 or "]:" in entry else (entry, "", "")
+        ipaddress.ip_network(host.strip("[]"), strict=False)
+        if port and not 0 < int(port) < 65536:
+            raise ValueError(f"{port} is not a port")
+    return entries
+
+
+def _secret_keys(text: str) -> tuple[Secret, ...]:
+    for part in _list(text):
+        try:
+            if len(base64.b64decode(part, validate=True)) != 32:
+                raise ValueError("each key is base64 of 32 bytes")
+        except binascii.Error:
+            raise ValueError("each key is base64 of 32 bytes") from None
+    return tuple(Secret(part) for part in _list(text))
+
+
+def _bootstrap_token(text: str) -> Secret:
+    if len(text) < 32:
+        raise ValueError("it has fewer than 32 characters")
+    return Secret(text)
+
+
+def _database(text: str) -> str:
+    if not text.startswith("postgresql+asyncpg://"):
+        raise ValueError("it does not begin with postgresql+asyncpg://")
+    return text
+
+
+def _redis(text: str) -> str:
+    scheme = urlsplit(text).scheme
+    if scheme == "redis+cluster":
+        raise ValueError("redis+cluster:// is not supported yet: use one server or redis+sentinel://")
+    if scheme not in {"redis", "rediss", "unix", "redis+sentinel"}:
+        raise ValueError("its scheme is none of redis, rediss, unix, redis+sentinel")
+    return text
+
+
+def _cores() -> int:
+    if platform.system() == "Linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+_READERS: Mapping[str, Callable[..., Any]] = {
+    "database_url": _setting("POOLGATE_DATABASE_URL", _database),
+    "redis_url": _setting("POOLGATE_REDIS_URL", _redis),
+    "home": _setting("POOLGATE_HOME", lambda text: Path(text).absolute(), Path(".poolgate").absolute()),
+    "host": _setting("POOLGATE_HOST", str, "127.0.0.1"),
+    "gateway_port": _setting("POOLGATE_GATEWAY_PORT", _bounded(0, 65535, int), 8080),
+    "admin_port": _setting("POOLGATE_ADMIN_PORT", _bounded(0, 65535, int), 8081),
+    "workers": _setting("POOLGATE_WORKERS", _bounded(1, 256, int), _cores()),
+    "master_keys": _setting("POOLGATE_MASTER_KEYS", _secret_keys, file=True),
+    "key_peppers": _setting("POOLGATE_KEY_PEPPERS", _secret_keys, file=True),
+    "bootstrap_token": lambda environ: (
+        _setting("POOLGATE_BOOTSTRAP_TOKEN", _bootstrap_token, Secret(""), file=True)(environ) or None
+    ),
+    "egress_allow": _setting("POOLGATE_EGRESS_ALLOW", _networks, ()),
+    "trusted_proxies": _setting("POOLGATE_TRUSTED_PROXIES", _networks, ()),
+    "admin_hosts": _setting("POOLGATE_ADMIN_HOSTS", _list, ()),
+    "cors_origins": _setting("POOLGATE_CORS_ORIGINS", _list, ()),
+    "body_limit": _setting("POOLGATE_BODY_LIMIT", _bounded(1024, 1 << 31, int), 64 << 20),
+    "body_memory": _setting("POOLGATE_BODY_MEMORY", _bounded(1 << 20, 1 << 40, int), 1 << 30),
+    "drain_grace": _setting("POOLGATE_DRAIN_GRACE", _bounded(0, 3600, float), 5.0),
+    "drain_timeout": _setting("POOLGATE_DRAIN_TIMEOUT", _bounded(0, 86400, float), 600.0),
+    "failover_deadline": _setting("POOLGATE_FAILOVER_DEADLINE", _bounded(1, 3600, float), 90.0),
+    "max_attempts": _setting("POOLGATE_MAX_ATTEMPTS", _bounded(1, 10, int), 3),
+    "stale_max": _setting("POOLGATE_STALE_MAX", _bounded(1, 86400, float), 30.0),
+    "journal_limit": _setting("POOLGATE_JOURNAL_LIMIT", _bounded(1 << 20, 1 << 40, int), 1 << 30),
+    "sandbox_port": _setting("POOLGATE_SANDBOX_PORT", _bounded(0, 65535, int), 0),
+}

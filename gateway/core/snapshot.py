@@ -1,0 +1,39 @@
+"""The configuration a gateway works with: one immutable value, rebuilt in the background and swapped whole."""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from msgspec import Struct
+
+from gateway.core.domain import Account, Pool, Tenant
+
+
+class Snapshot(Struct, frozen=True, eq=False):
+    """`version` is the configuration version that was committed when it was read."""
+
+    version: int
+    tenants: Mapping[str, Tenant]
+    pools: Mapping[str, Pool]
+    accounts: Mapping[str, Account]
+    by_tenant: Mapping[str, tuple[Account, ...]]
+    """Accounts of each tenant, by priority, then by age."""
+
+    def providers(self, tenant_id: str) -> frozenset[str]:
+        return frozenset(account.provider for account in self.by_tenant.get(tenant_id, ()))
+
+
+def build(version: int, tenants: Iterable[Tenant], pools: Iterable[Pool], accounts: Iterable[Account]) -> Snapshot:
+    ordered = sorted(accounts, key=lambda account: (account.priority, account.created_at, account.id))
+    by_tenant: dict[str, list[Account]] = {}
+    for account in ordered:
+        by_tenant.setdefault(account.tenant_id, []).append(account)
+    return Snapshot(
+        version=version,
+        tenants=MappingProxyType({tenant.id: tenant for tenant in tenants}),
+        pools=MappingProxyType({pool.id: pool for pool in pools}),
+        accounts=MappingProxyType({account.id: account for account in ordered}),
+        by_tenant=MappingProxyType({tenant: tuple(found) for tenant, found in by_tenant.items()}),
+    )
+
+
+EMPTY = build(0, (), (), ())

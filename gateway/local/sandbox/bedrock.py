@@ -1,0 +1,109 @@
+"""Claude on AWS Bedrock: InvokeModel and InvokeModelWithResponseStream with Anthropic bodies.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModelWithResponseStream.html; the framing is
+https://docs.aws.amazon.com/AmazonS3/latest/API/RESTSelectObjectAppendix.html (application/vnd.amazon.eventstream).
+"""
+
+from base64 import b64encode
+from binascii import crc32
+from struct import pack
+from typing import Any
+
+from msgspec import structs
+
+from gateway.local.sandbox import anthropic
+from gateway.local.sandbox.answer import Answer, Ask, Invalid, Members, encode, member
+from gateway.local.sandbox.dialect import Dialect, Events, Fault, Target
+
+_KINDS = {
+    400: "ValidationException",
+    401: "UnrecognizedClientException",
+    403: "AccessDeniedException",
+    404: "ResourceNotFoundException",
+    408: "ModelTimeoutException",
+    424: "ModelErrorException",
+    429: "ThrottlingException",
+    500: "InternalServerException",
+    503: "ServiceUnavailableException",
+}
+_MESSAGES = {
+    400: "Malformed input request, please reformat your input and try again.",
+    401: "The security token included in the request is invalid.",
+    403: "You don't have access to the model with the specified model ID.",
+    404: "Could not resolve the foundation model from the provided model identifier.",
+    429: "Too many requests, please wait before trying again.",
+}
+
+
+def ask(target: Target, members: Members) -> Ask:
+    if member(members, "anthropic_version") != "bedrock-2023-05-31":
+        raise Invalid("Malformed input request: #: required key [anthropic_version] not found")
+    extra = next((name for name in ("model", "stream") if name in members), None)
+    if extra:
+        raise Invalid(f"Malformed input request: #: extraneous key [{extra}] is not permitted")
+    return structs.replace(anthropic.ask(target, members), stream=target.action != "invoke")
+
+
+def frame(headers: dict[str, str], payload: bytes) -> bytes:
+    """One message of the event stream: lengths, CRC of the prelude, string headers, payload, CRC of the whole."""
+    lines = b"".join(
+        pack(">B", len(name)) + name.encode() + b"\x07" + pack(">H", len(value)) + value.encode()
+        for name, value in headers.items()
+    )
+    prelude = pack(">II", 16 + len(lines) + len(payload), len(lines))
+    message = prelude + pack(">I", crc32(prelude)) + lines + payload
+    return message + pack(">I", crc32(message))
+
+
+def _chunk(event: dict[str, Any]) -> bytes:
+    payload = encode({"bytes": b64encode(encode(event)).decode(), "p": "abcdefgh"})
+    return frame({":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}, payload)
+
+
+def events(ask: Ask, answer: Answer) -> Events:
+    usage = answer.usage
+    for event, spoken in anthropic.plain_events(answer):
+        if event["type"] == "ping":
+            continue
+        if event["type"] == "message_stop":
+            event["amazon-bedrock-invocationMetrics"] = {
+                "inputTokenCount": usage.input_tokens,
+                "outputTokenCount": usage.output_tokens,
+                "cacheReadInputTokenCount": usage.cache_read_tokens,
+                "cacheWriteInputTokenCount": usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
+                "invocationLatency": 12,
+                "firstByteLatency": 3,
+            }
+        yield _chunk(event), spoken
+
+
+def fault(fault: Fault, request_id: str) -> bytes:
+    return encode({"message": fault.message or _MESSAGES.get(fault.status, "The service is unavailable.")})
+
+
+def _kind(fault: Fault) -> str:
+    return _KINDS.get(fault.status, "ServiceUnavailableException" if fault.status >= 500 else "ValidationException")
+
+
+def event_fault(ask: Ask, answer: Answer, fault_: Fault) -> bytes:
+    kind = _kind(fault_)
+    headers = {":exception-type": kind[0].lower() + kind[1:], ":content-type": "application/json"}
+    return frame(headers | {":message-type": "exception"}, fault(fault_, ""))
+
+
+def headers(request_id: str, fault: Fault | None) -> str:
+    lines = f"x-amzn-requestid: {request_id}\r\nx-amzn-bedrock-content-type: application/json\r\n"
+    return lines + (f"x-amzn-errortype: {_kind(fault)}\r\n" if fault else "x-amzn-bedrock-invocation-latency: 12\r\n")
+
+
+BEDROCK = Dialect(
+    "bedrock",
+    ask,
+    anthropic.identify,
+    anthropic.whole,
+    events,
+    fault,
+    event_fault,
+    headers,
+    stream_type="application/vnd.amazon.eventstream",
+)

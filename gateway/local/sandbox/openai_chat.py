@@ -1,0 +1,177 @@
+"""OpenAI's Chat Completions and Embeddings: https://platform.openai.com/docs/api-reference/chat."""
+
+from base64 import b64encode
+from struct import pack
+from typing import Any
+
+from gateway.local.sandbox.answer import (
+    Answer,
+    Ask,
+    Invalid,
+    Members,
+    Tool,
+    encode,
+    member,
+    objects,
+    prompt_tokens,
+    rows,
+    text_of,
+)
+from gateway.local.sandbox.dialect import Dialect, Events, Fault, Target, Vectors
+from gateway.local.sandbox.openai import cached, fault, headers, problem
+from gateway.local.sandbox.schema import mapping
+from gateway.protocols.codec import Usage
+
+_STOPS = {"end": "stop", "length": "length", "tool": "tool_calls", "refusal": "stop"}
+
+
+def ask(target: Target, members: Members) -> Ask:
+    model = member(members, "model", target.model)
+    if not isinstance(model, str) or not model:
+        raise Invalid("you must provide a model parameter")
+    messages = objects(member(members, "messages"))
+    if not messages:
+        raise Invalid("Missing required parameter: 'messages'.", "messages")
+    users = [t for m in messages if m.get("role") == "user" and (t := text_of(m.get("content")))]
+    last = messages[-1]
+    choice: Any = member(members, "tool_choice")
+    return Ask(
+        model=model,
+        stream=member(members, "stream", False) is True,
+        text=users[-1] if users else "",
+        usage=cached(prompt_tokens(members, "messages", "tools")),
+        tools=tuple(
+            Tool(str(f.get("name")), mapping(f.get("parameters")))
+            for t in objects(member(members, "tools"))
+            if (f := mapping(t.get("function")))
+        ),
+        result=text_of(last.get("content")) if last.get("role") in {"tool", "function"} else None,
+        forced=_forced(choice),
+        schema=_schema(member(members, "response_format", {})),
+        max_tokens=member(members, "max_completion_tokens", member(members, "max_tokens")),
+        members=members,
+    )
+
+
+def _forced(choice: Any) -> str | None:
+    if choice == "required":
+        return ""
+    function = mapping(mapping(choice).get("function"))
+    return str(function.get("name", "")) if function else None
+
+
+def _schema(form: Any) -> dict[str, Any] | None:
+    if form.get("type") == "json_schema":
+        return form.get("json_schema", {}).get("schema") or {}
+    return {} if form.get("type") == "json_object" else None
+
+
+def identify(answer: Answer) -> str:
+    return f"chatcmpl-{answer.serial}"
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    prompt = usage.input_tokens + usage.cache_read_tokens
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": prompt + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning_tokens,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def whole(ask: Ask, answer: Answer) -> bytes:
+    refused = answer.stop == "refusal"
+    text = "".join(answer.text)
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": None if refused or answer.call else text,
+        "refusal": text if refused else None,
+        "annotations": [],
+    }
+    if call := answer.call:
+        function = {"name": call.tool.name, "arguments": "".join(call.pieces)}
+        message["tool_calls"] = [{"id": f"call_{answer.serial}", "type": "function", "function": function}]
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _STOPS[answer.stop]}
+    body = _frame(answer, "chat.completion") | {"choices": [choice], "usage": _usage(answer.usage)}
+    return encode(body)
+
+
+def _frame(answer: Answer, kind: str) -> dict[str, Any]:
+    return {
+        "id": identify(answer),
+        "object": kind,
+        "created": answer.created,
+        "model": answer.model,
+        "service_tier": "default",
+        "system_fingerprint": "fp_5a2db0c500",
+    }
+
+
+def events(ask: Ask, answer: Answer) -> Events:
+    options: Any = member(ask.members, "stream_options", {})
+    with_usage = options.get("include_usage") is True
+    frame = _frame(answer, "chat.completion.chunk")
+
+    def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        body = frame | {"choices": [choice]} | ({"usage": None} if with_usage else {})
+        return b"data: %b\n\n" % encode(body)
+
+    spoken = len(answer.thinking)
+    yield chunk({"role": "assistant", "content": None if answer.call else "", "refusal": None}), spoken
+    member_name = "refusal" if answer.stop == "refusal" else "content"
+    for text in answer.text:
+        spoken += 1
+        yield chunk({member_name: text}), spoken
+    if call := answer.call:
+        function = {"name": call.tool.name, "arguments": ""}
+        first = {"index": 0, "id": f"call_{answer.serial}", "type": "function", "function": function}
+        for delta in (first, *({"index": 0, "function": {"arguments": p}} for p in call.pieces)):
+            spoken += 1
+            yield chunk({"tool_calls": [delta]}), spoken
+    yield chunk({}, _STOPS[answer.stop]), spoken
+    if with_usage:
+        yield b"data: %b\n\n" % encode(frame | {"choices": [], "usage": _usage(answer.usage)}), spoken
+    yield b"data: [DONE]\n\n", spoken
+
+
+def event_fault(ask: Ask, answer: Answer, fault: Fault) -> bytes:
+    return b"data: %b\n\n" % encode({"error": problem(fault)})
+
+
+def vectors(target: Target, members: Members) -> Vectors:
+    model = member(members, "model", target.model)
+    given: Any = member(members, "input")
+    if not isinstance(model, str) or not model:
+        raise Invalid("you must provide a model parameter")
+    if not given:
+        raise Invalid("'$.input' is invalid. Please check the API reference.")
+    texts = [given] if isinstance(rows(given)[0], int) else rows(given)
+    base64 = member(members, "encoding_format", "float") == "base64"
+    size = int(member(members, "dimensions", 1536))
+    return Vectors(model, tuple(str(t) for t in texts), prompt_tokens(members, "input"), size, base64)
+
+
+def embedded(target: Target, asked: Vectors, embeddings: list[list[float]]) -> bytes:
+    data = [
+        {
+            "object": "embedding",
+            "index": i,
+            "embedding": b64encode(pack(f"<{len(row)}f", *row)).decode() if asked.base64 else row,
+        }
+        for i, row in enumerate(embeddings)
+    ]
+    usage = {"prompt_tokens": asked.tokens, "total_tokens": asked.tokens}
+    return encode({"object": "list", "data": data, "model": asked.model, "usage": usage})
+
+
+OPENAI_CHAT = Dialect(
+    "openai-chat", ask, identify, whole, events, fault, event_fault, headers, vectors=vectors, embedded=embedded
+)

@@ -1,0 +1,196 @@
+"""Anthropic Messages: https://docs.anthropic.com/en/api/messages, its streams and its errors."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from gateway.protocols import requests
+from gateway.protocols.codec import Codec, Endpoint, Peek, Problem, Reader, Usage
+from gateway.protocols.problems import names
+from gateway.protocols.reading import (
+    StreamReader,
+    Unmeasured,
+    WholeReader,
+    count,
+    decode,
+    length,
+    mapping,
+    sequence,
+)
+from gateway.protocols.spans import members
+
+ENDPOINTS = (
+    Endpoint("anthropic", "generate", "/v1/messages"),
+    Endpoint("anthropic", "count", "/v1/messages/count_tokens"),
+)
+
+STATUS = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""The status of each `error.type`: https://docs.anthropic.com/en/api/errors"""
+
+_FIGURES = frozenset(
+    {
+        "input_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+        "cache_creation",
+        "output_tokens",
+        "output_tokens_details",
+    }
+)
+
+
+class _Event(Struct):
+    type: Any = None
+    delta: Any = None
+    message: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+class _Message(Struct):
+    type: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+class _Content(Struct):
+    content: Any = None
+
+
+_event = msgspec.json.Decoder(_Event)
+_message = msgspec.json.Decoder(_Message)
+_content = msgspec.json.Decoder(_Content)
+
+
+def usage(figures: dict[str, Any]) -> Usage:
+    """The classes of a `usage` object. Cache writes that the split does not name count as 5m. Raises Absurd."""
+    split = mapping(figures.get("cache_creation"))
+    hour = count(split.get("ephemeral_1h_input_tokens"))
+    written = count(figures.get("cache_creation_input_tokens"))
+    return Usage(
+        input_tokens=count(figures.get("input_tokens")),
+        cache_read_tokens=count(figures.get("cache_read_input_tokens")),
+        cache_write_5m_tokens=max(count(split.get("ephemeral_5m_input_tokens")), written - hour),
+        cache_write_1h_tokens=hour,
+        output_tokens=count(figures.get("output_tokens")),
+        reasoning_tokens=count(mapping(figures.get("output_tokens_details")).get("thinking_tokens")),
+    )
+
+
+def _status(error: Any) -> int:
+    return STATUS.get(str(mapping(error).get("type")), 500)
+
+
+def _characters(block: Any) -> int:
+    """Of a content block or of a delta: text, thinking, pieces of tool input."""
+    found = mapping(block)
+    size = length(found.get("text")) + length(found.get("thinking")) + length(found.get("partial_json"))
+    if found.get("input"):
+        size += len(msgspec.json.encode(found["input"]))
+    return size
+
+
+class _Stream(StreamReader):
+    """message_start opens the figures, message_delta carries cumulative ones, message_stop is the end."""
+
+    __slots__ = ("_figures",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._figures: dict[str, Any] = {}
+
+    def _event(self, name: bytes, data: bytes) -> None:
+        event = decode(_event, data)
+        if event is None:
+            return
+        if event.type == "content_block_delta":
+            self.characters += _characters(event.delta)
+        elif event.type == "message_start":
+            self._figures = {}
+            self._merge(mapping(event.message).get("usage"))
+        elif event.type == "message_delta":
+            believed = self._merge(event.usage)
+            self.usage_final = believed and mapping(event.delta).get("stop_reason") is not None
+        elif event.type == "message_stop":
+            self.complete = True
+        elif event.type == "error" or name == b"error":
+            self._fail(_status(event.error), data)
+
+    def _merge(self, figures: Any) -> bool:
+        """Later figures replace earlier ones, except by null, as in Anthropic's SDK."""
+        if figures is None:
+            return False
+        if isinstance(figures, dict):
+            given = mapping(figures)
+            self._figures |= {name: given[name] for name in _FIGURES & given.keys() if given[name] is not None}
+            figures = self._figures
+        return self._report(usage, figures)
+
+
+class _Whole(WholeReader):
+    __slots__ = ()
+
+    def _answer(self, data: bytes) -> None:
+        message = decode(_message, data)
+        if message is None:
+            self.characters = len(data)
+            return
+        if message.type == "error":
+            self._fail(_status(message.error), data)
+            return
+        self.complete = True
+        self.usage_final = message.usage is not None and self._report(usage, message.usage)
+        if not self.usage_final and (body := decode(_content, data)) is not None:
+            self.characters = sum(_characters(block) for block in sequence(body.content))
+
+
+def peek(endpoint: Endpoint, body: bytes) -> Peek:
+    """Raises InvalidBody."""
+    return requests.peek(members(body, requests.WATCHED), "max_tokens")
+
+
+def rename(endpoint: Endpoint, body: bytes, peeked: Peek, model: str) -> bytes:
+    """The body with this model's name."""
+    return requests.rename(body, peeked, model)
+
+
+def reader(endpoint: Endpoint, stream: bool) -> Reader:
+    """A Reader for one answer."""
+    if endpoint.operation == "count":
+        return Unmeasured(_status)
+    return _Stream() if stream else _Whole()
+
+
+def error(problem: Problem) -> bytes:
+    """The body of an error answer."""
+    about = {"type": names(problem).anthropic, "message": problem.message, "code": problem.code}
+    return msgspec.json.encode({"type": "error", "error": about, "request_id": problem.request_id})
+
+
+def stream_error(problem: Problem) -> bytes:
+    """The event that ends a broken stream."""
+    return b"event: error\ndata: " + error(problem) + b"\n\n"
+
+
+CODEC = Codec(
+    name="anthropic",
+    endpoints=ENDPOINTS,
+    peek=peek,
+    rename=rename,
+    reader=reader,
+    error=error,
+    stream_error=stream_error,
+    limit_headers="anthropic",
+)

@@ -1,0 +1,198 @@
+"""OpenAI Responses: https://platform.openai.com/docs/api-reference/responses and its streaming events."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from gateway.protocols import requests
+from gateway.protocols.codec import Codec, Endpoint, Peek, Problem, Reader, Usage
+from gateway.protocols.openai_errors import error, failure_status
+from gateway.protocols.reading import (
+    StreamReader,
+    WholeReader,
+    count,
+    decode,
+    length,
+    mapping,
+    openai_usage,
+    sequence,
+)
+from gateway.protocols.spans import members
+
+ENDPOINTS = (Endpoint("openai_responses", "generate", "/v1/responses"),)
+
+_ENDS = {"response.completed", "response.incomplete", "response.failed"}
+
+
+class _Response(Struct):
+    id: Any = None
+    status: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+class _Output(Struct):
+    output: Any = None
+
+
+class _Event(Struct):
+    type: Any = None
+    delta: Any = None
+    response: _Response | None = None
+    error: Any = None
+    code: Any = None
+
+
+_event = msgspec.json.Decoder(_Event)
+_response = msgspec.json.Decoder(_Response)
+_output = msgspec.json.Decoder(_Output)
+
+
+def usage(figures: dict[str, Any]) -> Usage:
+    """The classes of a `usage` object. Raises Absurd."""
+    read = mapping(figures.get("input_tokens_details"))
+    return openai_usage(
+        prompt=count(figures.get("input_tokens")),
+        cached=count(read.get("cached_tokens")),
+        written=count(read.get("cache_write_tokens")),
+        output=count(figures.get("output_tokens")),
+        reasoning=count(mapping(figures.get("output_tokens_details")).get("reasoning_tokens")),
+        total=count(figures.get("total_tokens")),
+    )
+
+
+def _failure(about: Any) -> tuple[int, bytes]:
+    """The status and the JSON text of a failure, in the form of an error answer."""
+    return failure_status(about), b'{"error":' + msgspec.json.encode(about) + b"}"
+
+
+class _Stream(StreamReader):
+    """response.completed and response.incomplete are the end; response.failed and error are failures."""
+
+    __slots__ = ()
+
+    def _event(self, name: bytes, data: bytes) -> None:
+        event = decode(_event, data)
+        if event is None:
+            return
+        kind = event.type if isinstance(event.type, str) else ""
+        if kind.endswith(".delta"):
+            if kind != "response.audio.delta":  # base64
+                self.characters += length(event.delta)
+        elif event.response is not None:
+            self._of_response(kind, event.response)
+        elif kind == "error":
+            flat = b'{"error":' + data + b"}"
+            about = event.error or {"code": event.code}
+            self._fail(failure_status(about), data if event.error else flat)
+
+    def _of_response(self, kind: str, response: _Response) -> None:
+        self._identify(response.id)
+        if kind not in _ENDS:
+            return
+        if response.usage is not None:
+            self.usage_final = self._report(usage, response.usage)
+        if kind == "response.failed":
+            self._fail(*_failure(response.error))
+        else:
+            self.complete = True
+
+
+class _Whole(WholeReader):
+    __slots__ = ()
+
+    def _answer(self, data: bytes) -> None:
+        response = decode(_response, data)
+        if response is None:
+            self.characters = len(data)
+            return
+        self.complete = response.error is None and response.status != "failed"
+        if not self.complete:
+            self._fail(*_failure(response.error))
+        self._identify(response.id)
+        self.usage_final = response.usage is not None and self._report(usage, response.usage)
+        if not self.usage_final and (body := decode(_output, data)) is not None:
+            self.characters = sum(_characters(item) for item in sequence(body.output))
+
+
+def _characters(item: Any) -> int:
+    """Of an output item: its texts, summaries, arguments."""
+    found = mapping(item)
+    parts = sequence(found.get("content")) + sequence(found.get("summary"))
+    size = sum(length(mapping(part).get("text")) + length(mapping(part).get("refusal")) for part in parts)
+    return size + length(found.get("arguments")) + length(found.get("input")) + length(found.get("code"))
+
+
+def peek(endpoint: Endpoint, body: bytes) -> Peek:
+    """Raises InvalidBody."""
+    found = members(body, requests.WATCHED)
+    peeked = requests.peek(found, "max_output_tokens")
+    if "previous_response_id" not in found.raw:
+        return peeked
+    previous = requests.text(found.raw, "previous_response_id")
+    return msgspec.structs.replace(peeked, previous_response_id=previous)
+
+
+def rename(endpoint: Endpoint, body: bytes, peeked: Peek, model: str) -> bytes:
+    """The body with this model's name."""
+    return requests.rename(body, peeked, model)
+
+
+def reader(endpoint: Endpoint, stream: bool) -> Reader:
+    """A Reader for one answer."""
+    return _Stream() if stream else _Whole()
+
+
+def stream_error(problem: Problem) -> bytes:
+    """The event that ends a broken stream: `response.failed` with a response object of our own."""
+    response: dict[str, Any] = {
+        "id": "resp_" + problem.request_id.removeprefix("req_"),
+        "object": "response",
+        "created_at": _created_at(problem.request_id),
+        "status": "failed",
+        "background": False,
+        "error": {"code": problem.code, "message": problem.message},
+        "incomplete_details": None,
+        "instructions": None,
+        "max_output_tokens": None,
+        "max_tool_calls": None,
+        "model": "",
+        "output": [],
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
+        "store": False,
+        "temperature": None,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": None,
+        "truncation": "disabled",
+        "usage": None,
+        "user": None,
+        "metadata": {},
+    }
+    event = {"type": "response.failed", "sequence_number": 0, "response": response}
+    return b"event: response.failed\ndata: " + msgspec.json.encode(event) + b"\n\n"
+
+
+def _created_at(request_id: str) -> int:
+    """Seconds since the epoch out of the UUIDv7 in the id, 0 when it holds none."""
+    stamp = request_id.removeprefix("req_").replace("-", "")[:12]
+    try:
+        return int(stamp, 16) // 1000
+    except ValueError:
+        return 0
+
+
+CODEC = Codec(
+    name="openai_responses",
+    endpoints=ENDPOINTS,
+    peek=peek,
+    rename=rename,
+    reader=reader,
+    error=error,
+    stream_error=stream_error,
+    limit_headers="openai",
+)

@@ -1,0 +1,35 @@
+"""The call as one account's upstream wants it: the body verbatim but for the model's name, the URL, the signature."""
+
+from gateway.core.errors import InvalidRequest
+from gateway.platforms import PLATFORMS
+from gateway.platforms.platform import Outgoing
+from gateway.platforms.target import url
+from gateway.protocols import CODECS
+from gateway.protocols.codec import InvalidBody, Peek
+from gateway.relay.authorise import Route
+from gateway.relay.call import Call, without
+from gateway.relay.choose import Candidate
+from gateway.relay.headers import upstream_headers
+
+
+def adapt(call: Call, route: Route, peek: Peek, candidate: Candidate, *, asks_usage: bool = False) -> Outgoing:
+    """The signed request for one attempt. Nothing of an earlier attempt is in it. Raises InvalidRequest."""
+    account = candidate.account
+    platform = PLATFORMS[account.platform]
+    endpoint = route.endpoint
+    codec = CODECS[endpoint.protocol]
+    if asks_usage and codec.with_usage is not None:
+        sent = codec.with_usage(call.body, peek, candidate.model)
+    elif peek.model == candidate.model:
+        sent = call.body
+    else:
+        sent = codec.rename(endpoint, call.body, peek, candidate.model)
+    query = without(call.query, b"key", b"api-version") if call.query else b""
+    try:
+        address = url(
+            account, platform, endpoint.protocol, endpoint.action or endpoint.operation, candidate.model, query
+        )
+    except InvalidBody as error:
+        raise InvalidRequest(error.message, code="invalid_model", field=error.field) from None
+    outgoing = Outgoing("POST", address, upstream_headers(call.headers, route.caller.key_id), sent)
+    return platform.sign(outgoing, account)

@@ -1,0 +1,131 @@
+"""Which accounts may serve a request, in the order in which they are tried. Pure.
+
+`excluded` is the one predicate: choosing, lists and explanations all ask it.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from msgspec import Struct
+
+from gateway.core.domain import Account
+from gateway.core.errors import Forbidden, GatewayError, InvalidRequest, NotFound, Unavailable
+from gateway.core.snapshot import Snapshot
+from gateway.platforms import PLATFORMS
+from gateway.platforms.platform import model_family
+from gateway.relay.authorise import Route, matches
+from gateway.relay.states import States
+
+_LAST = 1000
+"""Added to the tier of an account that is only tried last."""
+
+
+class Exclusion(Struct, frozen=True):
+    """Why an account is not a candidate. `until`: epoch seconds, when that ends by itself."""
+
+    reason: str
+    until: float | None = None
+
+
+class Candidate(Struct, frozen=True):
+    account: Account
+    model: str
+    """The upstream's name of the model."""
+    tier: int
+
+
+def serves(account: Account, model: str) -> bool:
+    return model in account.model_map or matches(model, account.models)
+
+
+def speaks(account: Account, protocol: str, operation: str, action: str = "") -> bool:
+    """Whether the account's platform serves this operation in this very protocol."""
+    served = PLATFORMS[account.platform].serves
+    return (protocol, action or operation) in served
+
+
+@lru_cache(4096)
+def _serving(snapshot: Snapshot, tenant_id: str, model: str) -> tuple[Account, ...]:
+    return tuple(account for account in snapshot.by_tenant.get(tenant_id, ()) if serves(account, model))
+
+
+def excluded(account: Account, route: Route, states: States, now: float) -> Exclusion | None:  # noqa: C901
+    """Why this account is not a candidate for this route; None when it is one."""
+    caller = route.caller
+    if account.tenant_id != caller.tenant_id or not serves(account, route.model):
+        return Exclusion("model_not_served")
+    if account.platform not in route.asked_platforms or (route.provider and account.provider != route.provider):
+        return Exclusion("not_asked_for")
+    if account.explicit_only and not route.explicit:
+        return Exclusion("explicit_only")
+    if account.platform not in route.platforms:
+        return Exclusion("platform_forbidden")
+    if caller.account_id and account.id != caller.account_id:
+        return Exclusion("key_bound_to_account")
+    if caller.pools and not set(caller.pools) & set(account.pools):
+        return Exclusion("key_bound_to_pool")
+    if not speaks(account, route.endpoint.protocol, route.endpoint.operation, route.endpoint.action):
+        return Exclusion("needs_translation")
+    if not account.enabled:
+        return Exclusion("disabled")
+    if account.expires_at is not None and account.expires_at <= now:
+        return Exclusion("expired")
+    model = account.model_map.get(route.model, route.model)
+    state = states.of(account.id, model_family(model), model, now)
+    if state is not None and not state.soft:
+        return Exclusion(state.reason, state.until)
+    return None
+
+
+def choose(route: Route, snapshot: Snapshot, states: States, now: float) -> Sequence[Candidate]:
+    """The candidates, best first. Raises the error that says why there is none."""
+    serving = _serving(snapshot, route.caller.tenant_id, route.model)
+    candidates: list[Candidate] = []
+    exclusions: list[Exclusion] = []
+    for account in serving:
+        exclusion = excluded(account, route, states, now)
+        if exclusion is not None:
+            exclusions.append(exclusion)
+            continue
+        model = account.model_map.get(route.model, route.model)
+        soft = states.of(account.id, model_family(model), model, now) is not None
+        candidates.append(Candidate(account, model, account.priority + (_LAST if soft else 0)))
+    if not candidates:
+        raise nobody(route, exclusions, now)
+    in_flight = states.in_flight
+    if len(candidates) > 1:
+        candidates.sort(
+            key=lambda one: (
+                one.tier,
+                in_flight.get(one.account.id, 0) / (one.account.max_concurrency or 100),
+            )
+        )
+    return candidates
+
+
+def nobody(route: Route, exclusions: Sequence[Exclusion], now: float) -> GatewayError:
+    """The error for a route without a candidate."""
+    reasons = {exclusion.reason for exclusion in exclusions}
+    nowhere = {"model_not_served", "not_asked_for", "explicit_only", "key_bound_to_account", "key_bound_to_pool"}
+    if reasons <= nowhere:
+        return NotFound(f"No account serves the model {route.model!r}.", code="model_not_found", field="model")
+    if reasons <= nowhere | {"platform_forbidden"}:
+        return Forbidden("The key may not use the platform of this model.", code="platform_forbidden", field="model")
+    if reasons <= nowhere | {"platform_forbidden", "needs_translation"}:
+        return InvalidRequest(
+            f"The model {route.model!r} is served only in another protocol than {route.endpoint.protocol}, "
+            "and translation is not available.",
+            code="invalid_model",
+            field="model",
+        )
+    return no_account(exclusions, now)
+
+
+def no_account(exclusions: Sequence[Exclusion], now: float) -> Unavailable:
+    """503, counting the accounts that are out without naming them."""
+    disabled = sum(1 for exclusion in exclusions if exclusion.reason in {"disabled", "expired"})
+    cooling = [exclusion.until for exclusion in exclusions if exclusion.until is not None]
+    return Unavailable(
+        f"No account is usable at the moment: {len(cooling)} cooling down, 0 busy, {disabled} disabled.",
+        retry_after=max(1.0, min(cooling) - now) if cooling else None,
+    )

@@ -1,0 +1,276 @@
+"""One admitted request: its lease, the upstream's answer and the row, until all three are settled. Exactly once.
+
+The upstream's bytes are pushed through `data` straight to the client; the reader listens to a copy. Nothing goes out
+before the answer has begun, so until then another account can be tried; after that there is no second try.
+"""
+
+import asyncio
+import time
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from gateway.core.errors import GatewayError
+from gateway.core.ledger import Attempt, Row
+from gateway.protocols import CODECS
+from gateway.protocols.codec import Peek, Problem, Reader, UsageFilter
+from gateway.relay.admit import Lease
+from gateway.relay.authorise import Route
+from gateway.relay.call import Call, Header
+from gateway.relay.downstream import Downstream
+from gateway.relay.meter import Tap, finish, measured
+from gateway.upstream import Answer, Failure, TimedOut
+
+if TYPE_CHECKING:
+    from gateway.relay.gate import Gate
+
+DRAIN_SECONDS = 30.0
+DRAIN_BYTES = 1 << 20
+
+
+class Phase(Enum):
+    SENDING = auto()
+    """No byte has gone to the client."""
+    FLOWING = auto()
+    OVER = auto()
+
+
+class Interrupted(Exception):
+    """The exchange was stopped from outside while it was sending. `error` is for the client; None: it has left."""
+
+    def __init__(self, error: GatewayError | None) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Exchange:
+    """Made when a request is admitted; `settle` ends it."""
+
+    def __init__(
+        self, gate: "Gate", call: Call, route: Route, peek: Peek, lease: Lease, row: Row, downstream: Downstream
+    ) -> None:
+        self.gate = gate
+        self.call = call
+        self.route = route
+        self.peek = peek
+        self.lease = lease
+        self.row = row
+        self.downstream = downstream
+        self.codec = CODECS[route.endpoint.protocol]
+        self.phase = Phase.SENDING
+        self.answer: Answer | None = None
+        self.reader: Reader | None = None
+        self.failure: Failure | None = None
+        self.events = False
+        self.answered_at = 0.0
+        self.ended = False
+        self.drained = 0
+        self.tap: Tap | None = None
+        self.filter: UsageFilter | None = None
+        self._held: list[bytes] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._stopped: Interrupted | None = None
+        self._task = asyncio.current_task()
+        self._settled = False
+        downstream.on_gone = self.client_left
+
+    # ------------------------------------------------------------ sending
+
+    async def listen(self, answer: Answer, reader: Reader, *, events: bool, usage: UsageFilter | None) -> None:
+        """Takes the answer's bytes until it has begun: its first event or byte, its end, or its failure.
+
+        `events`: it is an event stream, by its content type.
+        """
+        self.answer, self.reader, self.events, self.filter = answer, reader, events, usage
+        self.failure, self.ended = None, False
+        self._held.clear()
+        encoding = next((value for name, value in answer.headers if name == b"content-encoding"), b"")
+        self.tap = Tap(reader, encoding.lower())
+        answer.start(self)
+        if not self._begun():
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+            self._waiter = None
+
+    def _begun(self) -> bool:
+        return self.ended or self.failure is not None or (self.reader is not None and self.reader.begun)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # ------------------------------------------------------------ the upstream's side (gateway.upstream.Sink)
+
+    def data(self, chunk: bytes) -> None:
+        assert self.tap is not None  # set before the answer was started
+        self.tap.feed(chunk)
+        if self.filter is not None:
+            chunk = self.filter.feed(chunk)
+        if self.phase is not Phase.FLOWING:
+            self._held.append(chunk)
+            if self._begun():
+                self._wake()
+            return
+        downstream = self.downstream
+        if downstream.gone:
+            self._drain(len(chunk))
+        elif chunk:
+            downstream.write(chunk)
+            if downstream.paused and self.answer is not None:
+                self.answer.pause()
+
+    def end(self) -> None:
+        self.ended = True
+        if self.reader is not None:
+            self.reader.close()
+        if self.filter is not None and (rest := self.filter.close()):
+            if self.phase is Phase.FLOWING:
+                self.downstream.write(rest)
+            else:
+                self._held.append(rest)
+        if self.phase is Phase.FLOWING:
+            self.downstream.end()
+            self.phase = Phase.OVER
+        self._wake()
+
+    def fail(self, failure: Failure) -> None:
+        self.failure = failure
+        if self.reader is not None:
+            self.reader.close()
+        if self.phase is Phase.FLOWING:
+            if isinstance(failure, TimedOut):
+                self._break("stalled", "upstream_timeout", "The upstream stopped sending.")
+            else:
+                self._break("upstream_error", "upstream_error", "The upstream's answer was cut off.")
+        self._wake()
+
+    # ------------------------------------------------------------ the client's side
+
+    async def deliver(self, status: int, headers: list[Header]) -> None:
+        """Hands the answer to the client; returns when it is over, however it ends."""
+        downstream, answer = self.downstream, self.answer
+        self.row.status = status
+        self.row.first_byte_at = time.time()
+        body = b"".join(self._held)
+        self._held.clear()
+        if self.ended:
+            self.phase = Phase.OVER
+            if self.peek.stream:
+                downstream.begin(status, headers, body)
+                downstream.end()
+            else:
+                downstream.respond(status, headers, body)
+            return
+        self.phase = Phase.FLOWING
+        downstream.on_writable = self._resume
+        downstream.begin(status, headers, body)
+        if self.failure is not None:
+            self.fail(self.failure)
+        elif downstream.paused and answer is not None:
+            answer.pause()
+        if self.phase is Phase.FLOWING:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+    def _resume(self) -> None:
+        if self.answer is not None:
+            self.answer.resume()
+
+    def _break(self, ending: str, code: str, message: str, status: int = 502) -> None:
+        """After the first byte: the protocol's own error event, or a cut; never a faked normal end."""
+        self.row.ending = ending
+        self.row.error_code = code
+        if not self.downstream.gone:
+            problem = Problem(status, code, message, request_id=self.call.request_id)
+            if self.events:
+                self.downstream.write(self.codec.stream_error(problem))
+                self.downstream.end()
+            else:
+                self.downstream.abort()
+        self._stop()
+
+    def _stop(self) -> None:
+        self.phase = Phase.OVER
+        if self.answer is not None:
+            self.answer.close()
+        self._wake()
+
+    # ------------------------------------------------------------ stopped from outside
+
+    def client_left(self) -> None:
+        """The key's `on_disconnect` decides for streams; an answer in one piece is always read to its end."""
+        if self.phase is Phase.OVER:
+            return
+        policy = self.route.caller.on_disconnect or ("abort" if self.peek.stream else "drain")
+        if not self.peek.stream or policy == "drain":
+            self.row.ending = "client_abort_drained"
+            if self.answer is not None:
+                self.answer.resume()
+                if self.peek.stream:
+                    self.answer.rearm(DRAIN_SECONDS)
+        elif self.phase is Phase.FLOWING:
+            self.row.ending = "client_abort_cut"
+            self._stop()
+        else:
+            self._interrupt(Interrupted(None))
+
+    def _drain(self, size: int) -> None:
+        self.drained += size
+        if self.peek.stream and self.drained > DRAIN_BYTES:
+            self.row.ending = "client_abort_cut"
+            self._stop()
+
+    def stop(self, error: GatewayError) -> None:
+        """Ends it now: the key was cut off, or the process is going down."""
+        if self.phase is Phase.FLOWING:
+            self._break("upstream_error" if error.code == "internal" else "refused", error.code, error.message, 503)
+        elif self.phase is Phase.SENDING:
+            self._interrupt(Interrupted(error))
+
+    def _interrupt(self, stopped: Interrupted) -> None:
+        if self._stopped is None and self._task is not None:
+            self._stopped = stopped
+            self._task.cancel()
+
+    def interrupted(self) -> Interrupted | None:
+        """Why a CancelledError was raised, when it was this exchange that caused it."""
+        if self._stopped is not None and self._task is not None:
+            self._task.uncancel()
+        return self._stopped
+
+    # ------------------------------------------------------------ the end
+
+    def attempt(self) -> Attempt:
+        return self.row.attempts[-1]
+
+    def settle(self) -> None:
+        """Gives everything back and writes the row."""
+        if self._settled:
+            return
+        self._settled = True
+        self.phase = Phase.OVER
+        if self.answer is not None:
+            self.answer.close()
+        row, caller = self.row, self.route.caller
+        reached = self.answer is not None and self.row.status is not None and self.answer.status < 300
+        usage, source = measured(self.reader if reached else None, row)
+        if row.ending == "gateway_lost":
+            row.ending = self._ending()
+        elif row.ending == "client_abort_drained" and source != "provider" and not self.ended:
+            row.ending = "client_abort_cut"
+        if row.attempts and not row.attempts[-1].ended_at:
+            row.attempts[-1].ended_at = time.time()
+        finish(row, usage, source, self.gate.prices, caller.price_multiplier)
+        self.gate.settle(self)
+
+    def _ending(self) -> str:
+        if not self.row.attempts:
+            return "refused"
+        if self.row.error_code == "upstream_timeout":
+            return "stalled"
+        if self.row.error_code or self.row.status is None or self.row.status >= 400:
+            return "upstream_error"
+        if self.reader is not None and self.reader.failure is not None:
+            return "upstream_error"
+        if self.events and self.reader is not None and not self.reader.complete:
+            return "upstream_error"
+        return "complete"

@@ -1,0 +1,111 @@
+"""Listens to one exchange and writes its row: what was asked, who answered, the tokens, the price, how it ended."""
+
+import time
+import zlib
+from typing import Protocol
+
+from gateway.core.ledger import Attempt, Row
+from gateway.core.prices import Table, cost
+from gateway.protocols.codec import Peek, Reader, Usage
+from gateway.relay.authorise import Route
+from gateway.relay.call import Call
+
+_CHARACTERS_A_TOKEN = 4
+_ESTIMATE_CAP = 200_000
+
+
+def prompt_estimate(body: bytes) -> int:
+    """Tokens of a prompt before anybody counted them: bytes ÷ 4, capped. No tokenizer on the hot path."""
+    return min(len(body) // 4, _ESTIMATE_CAP)
+
+
+def opening(call: Call, route: Route, peek: Peek) -> Row:
+    """The row as far as it is known when the request is admitted: what a killed gateway leaves behind."""
+    caller = route.caller
+    agent = call.header.get(b"user-agent")
+    return Row(
+        request_id=call.request_id,
+        received_at=call.received_at,
+        tenant_id=caller.tenant_id,
+        key_id=caller.key_id,
+        protocol=route.endpoint.protocol,
+        path=call.path,
+        model_asked=route.model,
+        stream=peek.stream,
+        client_request_id=call.client_request_id,
+        user_id=caller.user_id,
+        usage_source="estimated",
+        input_tokens=prompt_estimate(call.body),
+        client_ip=call.client_ip,
+        user_agent=agent[:256].decode("latin-1") if agent else None,
+        session_id=route.session[:256] if route.session else None,
+    )
+
+
+class Decoder(Protocol):
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+class Tap:
+    """Feeds a reader with a copy of the answer, decoded when the upstream compressed it in spite of our asking."""
+
+    __slots__ = ("_decoder", "reader")
+
+    def __init__(self, reader: Reader, encoding: bytes) -> None:
+        self.reader = reader
+        self._decoder: Decoder | None = None
+        if encoding in {b"gzip", b"x-gzip"}:
+            self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        elif encoding == b"deflate":
+            self._decoder = zlib.decompressobj()
+
+    def feed(self, data: bytes) -> None:
+        if self._decoder is not None:
+            try:
+                data = self._decoder.decompress(data)
+            except zlib.error:
+                self._decoder = None
+                return
+        self.reader.feed(data)
+
+
+def measured(reader: Reader | None, row: Row) -> tuple[Usage, str]:
+    """The tokens of an answer and their source. What the provider did not say is estimated from the characters."""
+    if reader is None:
+        return Usage(), "none"
+    if reader.usage is not None and reader.usage_final:
+        return reader.usage, "provider"
+    known = reader.usage or Usage(input_tokens=row.input_tokens)
+    written = max(known.output_tokens, -(-reader.characters // _CHARACTERS_A_TOKEN))
+    return (
+        Usage(
+            input_tokens=known.input_tokens,
+            cache_read_tokens=known.cache_read_tokens,
+            cache_write_5m_tokens=known.cache_write_5m_tokens,
+            cache_write_1h_tokens=known.cache_write_1h_tokens,
+            output_tokens=written,
+            reasoning_tokens=known.reasoning_tokens,
+        ),
+        "estimated",
+    )
+
+
+def finish(row: Row, usage: Usage, source: str, table: Table, multiplier: str) -> None:
+    """Puts tokens and price into the row and into its last attempt."""
+    row.usage_source = source
+    row.input_tokens = usage.input_tokens
+    row.cache_read_tokens = usage.cache_read_tokens
+    row.cache_write_5m_tokens = usage.cache_write_5m_tokens
+    row.cache_write_1h_tokens = usage.cache_write_1h_tokens
+    row.output_tokens = usage.output_tokens
+    row.reasoning_tokens = usage.reasoning_tokens
+    row.ended_at = time.time()
+    if source != "none" and row.platform and row.model_used:
+        row.cost = cost(table, row.platform, row.model_used, row.received_at, usage, multiplier)
+        row.price_version, row.currency = table.version, table.currency
+        row.unpriced = row.cost is None
+    if row.attempts:
+        last: Attempt = row.attempts[-1]
+        last.input_tokens = usage.input_tokens
+        last.output_tokens = usage.output_tokens
+        last.usage_source = source

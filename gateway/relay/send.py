@@ -1,0 +1,183 @@
+"""Sends a request to its account and, before the first byte has gone to the client, to another when that one fails.
+
+One after the other, never in parallel, at most `max_attempts`, and no new attempt after the deadline. A request whose
+answer comes in one piece and whose body was sent moves only on an error status: after a silence it may have been
+billed. Rules: spec "Failing over".
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from gateway.core.errors import GatewayError, Unavailable, UpstreamFailed, UpstreamTimeout
+from gateway.core.ledger import Attempt
+from gateway.platforms import PLATFORMS
+from gateway.platforms.network import NetworkFault, network_verdict
+from gateway.platforms.platform import Headers, Kind, Verdict
+from gateway.relay.adapt import adapt
+from gateway.relay.choose import Candidate
+from gateway.relay.exchange import Exchange
+from gateway.relay.marking import recovered, troubled
+from gateway.upstream import Answer, BadAnswer, ConnectionBroken, DialFailed, Failure, TimedOut
+
+ERROR_BODY = 1 << 20
+_SHORT_WAIT = 5.0
+_REQUEST_IDS = (b"request-id", b"x-request-id", b"apim-request-id", b"x-amzn-requestid")
+
+
+class Outcome(Struct):
+    """What one attempt came to. `body` is the whole answer when the status is an error's."""
+
+    verdict: Verdict
+    status: int = 0
+    headers: Headers = []
+    body: bytes | None = None
+    failure: Failure | None = None
+
+
+async def send(exchange: Exchange, candidates: Sequence[Candidate]) -> Outcome:
+    """The outcome to deliver: an answer that has begun, or an error of the request's own to pass through.
+
+    Raises the GatewayError of the last attempt when none of the accounts could serve.
+    """
+    tried: set[str] = set()
+    gate = exchange.gate
+    while True:
+        candidate = exchange.lease.candidate
+        tried.add(candidate.account.id)
+        outcome = await _attempt(exchange, candidate)
+        if outcome.verdict.kind in {Kind.OK, Kind.CALLER}:
+            return outcome
+        others = gate.usable(exchange.route, tried)
+        troubled(exchange, candidate, outcome.verdict, outcome.status, last=not others)
+        if not _may_go_on(exchange, outcome):
+            raise given_up(outcome)
+        if others:
+            exchange.lease = await gate.admission.admit(exchange.call.request_id, exchange.route, others, b"", exchange.lease)
+        elif not await _again(exchange, outcome):
+            raise given_up(outcome)
+
+
+def _may_go_on(exchange: Exchange, outcome: Outcome) -> bool:
+    settings = exchange.gate.settings
+    if len(exchange.row.attempts) >= settings.max_attempts:
+        return False
+    if time.time() - exchange.call.received_at > settings.failover_deadline:
+        return False
+    failure = outcome.failure
+    if failure is None or not failure.sent or exchange.peek.stream:
+        return True
+    return isinstance(failure, ConnectionBroken) and failure.stale
+
+
+async def _again(exchange: Exchange, outcome: Outcome) -> bool:
+    """No other account is left: whether the same one may be tried once more, after its wait."""
+    verdict, failure = outcome.verdict, outcome.failure
+    if isinstance(failure, ConnectionBroken) and failure.stale:
+        return len(exchange.row.attempts) == 1
+    if failure is not None or not verdict.transient:
+        return False
+    wait = 0.5 * 2 ** (len(exchange.row.attempts) - 1) * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
+    if verdict.until is not None and not verdict.overload:
+        wait = max(wait, verdict.until - time.time())
+    if wait > _SHORT_WAIT:
+        return False
+    await asyncio.sleep(wait)
+    return True
+
+
+async def _attempt(exchange: Exchange, candidate: Candidate) -> Outcome:
+    """One request to one account, up to the moment its answer has begun or has failed."""
+    row, account = exchange.row, candidate.account
+    row.account_id, row.platform, row.provider = account.id, account.platform, account.provider
+    row.model_used = candidate.model
+    attempt = Attempt(account.id, account.platform, candidate.model, time.time())
+    row.attempts.append(attempt)
+    try:
+        outcome = await _exchange(exchange, candidate)
+    except Failure as failure:
+        outcome = Outcome(_network(exchange, candidate, failure), failure=failure)
+    attempt.status = outcome.status
+    attempt.outcome = outcome.verdict.reason or outcome.verdict.kind
+    attempt.upstream_request_id = _request_id(outcome.headers)
+    if outcome.verdict.kind is Kind.OK:
+        recovered(exchange, candidate)
+    else:
+        attempt.ended_at = time.time()
+    return outcome
+
+
+async def _exchange(exchange: Exchange, candidate: Candidate) -> Outcome:
+    call, route, peek, account = exchange.call, exchange.route, exchange.peek, candidate.account
+    platform, codec, gate = PLATFORMS[account.platform], exchange.codec, exchange.gate
+    asks = gate.asks_usage(account, codec, peek)
+    outgoing = adapt(call, route, peek, candidate, asks_usage=asks)
+    timeouts = account.timeouts
+    answer = await gate.upstream.open(outgoing, pool_key=account.id, timeouts=timeouts, stream=peek.stream)
+    exchange.answered_at = time.perf_counter()
+    if not 200 <= answer.status < 300:
+        exchange.answer = answer
+        return _judged(candidate, answer.status, answer.headers, await _error_body(answer))
+    if peek.stream:
+        answer.rearm(timeouts.first_event)
+    content_type = next((value for name, value in answer.headers if name == b"content-type"), b"")
+    events = peek.stream and content_type.startswith(b"text/event-stream")
+    reader = codec.reader(route.endpoint, events)
+    taken_out = codec.usage_filter() if asks and events and codec.usage_filter else None
+    await exchange.listen(answer, reader, events=events, usage=taken_out)
+    if exchange.failure is not None and not (peek.stream and reader.begun):
+        raise exchange.failure
+    if reader.failure is not None and peek.stream:
+        outcome = _judged(candidate, reader.failure.status, answer.headers, reader.failure.body)
+        if outcome.verdict.kind is not Kind.CALLER:
+            answer.close()
+            return outcome
+    if peek.stream:
+        answer.rearm(None)
+    return Outcome(Verdict(Kind.OK), answer.status, answer.headers)
+
+
+async def _error_body(answer: Answer) -> bytes:
+    try:
+        return await answer.read(ERROR_BODY)
+    except Failure:
+        return b""
+
+
+def _judged(candidate: Candidate, status: int, headers: Headers, body: bytes) -> Outcome:
+    names = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+    verdict = PLATFORMS[candidate.account.platform].judge(status, names, body, time.time())
+    return Outcome(verdict, status, headers, body)
+
+
+def _network(exchange: Exchange, candidate: Candidate, failure: Failure) -> Verdict:
+    if isinstance(failure, TimedOut):
+        return network_verdict(NetworkFault.SLOW, 0, time.time())
+    if isinstance(failure, DialFailed):
+        fault = NetworkFault.TLS if failure.reason == "tls" else NetworkFault.CONNECT
+    else:
+        fault = NetworkFault.GARBLED if isinstance(failure, BadAnswer) else NetworkFault.RESET
+    in_a_row = exchange.gate.network_failed(candidate.account.id)
+    return network_verdict(fault, in_a_row, time.time())
+
+
+def _request_id(headers: Headers) -> str | None:
+    return next((value[:200].decode("latin-1") for name, value in headers if name in _REQUEST_IDS), None)
+
+
+def given_up(outcome: Outcome) -> GatewayError:
+    """What the client is told when no account could serve: the last attempt decides."""
+    verdict, status, failure = outcome.verdict, outcome.status, outcome.failure
+    if isinstance(failure, TimedOut) or status in {408, 424, 504}:
+        return UpstreamTimeout("The upstream did not answer in time.")
+    if failure is not None:
+        return UpstreamFailed("The upstream could not be reached.")
+    if verdict.reason in {"credentials", "disabled", "forbidden", "region"} or status in {401, 403}:
+        return UpstreamFailed("The upstream refused the account.", code="upstream_auth_failed")
+    if status in {402, 429, 503, 529} or verdict.reason == "money":
+        wait = verdict.until - time.time() if verdict.until else None
+        return Unavailable("No account is usable at the moment.", retry_after=wait)
+    return UpstreamFailed("The upstream failed.")

@@ -1,0 +1,151 @@
+"""The way of a row out of the gateway: journal first, then one script that settles and puts it into the stream.
+
+While rows go through, each is sent as it comes. When one does not (Redis away, stream full), sending stops, the
+journal keeps all, and a watch sends what is not committed, in order, when Redis is back.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import hiredis
+import msgspec
+import structlog
+
+from gateway.core.names import TAGS, prefix
+from gateway.core.scripts import SETTLE, RedisGone, Scripts
+from gateway.relay.journal import Journal, orphan_rows, orphans
+
+STREAM_LIMIT = 100_000
+_BATCH = 200
+_STUCK = 10.0
+log = structlog.get_logger()
+
+Arguments = list[bytes | str | int]
+
+
+class _Named(msgspec.Struct):
+    request_id: str
+    account_id: str | None = None
+
+
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+class Settler:
+    """One a process. `settle` never waits; `watch` runs for the life of the process."""
+
+    def __init__(self, journal: Journal, scripts: Scripts, spool: Path) -> None:
+        self._journal = journal
+        self._scripts = scripts
+        self._spool = spool
+        self._live = True
+        self._moved = asyncio.get_running_loop().time()
+        self.resent = 0
+
+    def settle(self, tag: int, request_id: str, account_id: str, names: list[str], row: bytes) -> None:
+        """The end of a request: its row is kept, its leases are given back."""
+        sequence = self._journal.append(tag, row)
+        if not self._live:
+            return
+        arguments: Arguments = [request_id, account_id, self._journal.instance, sequence, row, STREAM_LIMIT, *names]
+        try:
+            self._scripts.call(SETTLE, prefix(tag), arguments).add_done_callback(self._settled)
+        except RedisGone:
+            self._live = False
+
+    def _settled(self, future: asyncio.Future[Any]) -> None:
+        if future.cancelled() or future.exception() is not None or future.result() != 1:
+            self._live = False
+
+    def interrupt(self) -> None:
+        """Redis was away: what it had may be lost, so all that is not committed is sent again."""
+        self._live = False
+
+    @property
+    def live(self) -> bool:
+        return self._live
+
+    async def watch(self) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            if not self._scripts.connected:
+                self._live = False
+                continue
+            try:
+                await self._confirm()
+                if not self._live:
+                    await self._resend()
+                await self._adopt()
+            except (RedisGone, hiredis.ReplyError, OSError) as error:
+                self._live = False
+                log.warning("rows wait in the journal", reason=str(error), rows=self._journal.waiting)
+
+    async def _confirm(self) -> None:
+        """How far the jobs have committed this instance's rows."""
+        now = asyncio.get_running_loop().time()
+        waiting = self._journal.tags()
+        if not waiting:
+            self._moved = now
+            return
+        asked = [self._scripts.command(b"HGET", prefix(tag) + "done", self._journal.instance) for tag in waiting]
+        for tag, future in zip(waiting, asked, strict=True):
+            value = await future
+            if value is not None and int(value) > self._journal.committed.get(tag, 0):
+                self._journal.confirm(tag, int(value))
+                self._moved = now
+        if now - self._moved > _STUCK:
+            # Committed no further for long: Redis may have lost the stream without losing the connection.
+            self._moved = now
+            self._live = False
+
+    async def _resend(self) -> None:
+        """Sends what is not committed, in order; new rows join behind. Ends live, or raises."""
+        sent = dict(self._journal.committed)
+        while behind := [tag for tag in range(TAGS) if sent.get(tag, 0) < self._journal.last(tag)]:
+            for tag in behind:
+                sent[tag] = await self._send(tag, self._journal.instance, self._journal.rows(tag, sent.get(tag, 0)))
+        # No await since the last look: nothing can have been kept meanwhile without being sent.
+        self._live = True
+
+    async def _send(self, tag: int, instance: str, rows: Iterator[tuple[int, bytes]]) -> int:
+        """One batch; returns the last sequence that is in the stream. Raises RedisGone when the stream is full."""
+        last = 0
+        calls: list[asyncio.Future[Any]] = []
+        for sequence, row in islice(rows, _BATCH):
+            named = _NAMED.decode(row)
+            arguments: Arguments = [named.request_id, named.account_id or "", instance, sequence, row, STREAM_LIMIT]
+            calls.append(self._scripts.call(SETTLE, prefix(tag), arguments))
+            last = sequence
+        for done in await asyncio.gather(*calls):
+            if done != 1:
+                raise RedisGone("the stream is full")
+        self.resent += len(calls)
+        return last
+
+    async def _adopt(self) -> None:
+        """Journals of instances that are gone: sent under their own name, removed when they are committed."""
+        for directory, lock in orphans(self._spool, self._journal.instance):
+            try:
+                if await self._replay(directory):
+                    shutil.rmtree(directory, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+    async def _replay(self, directory: Path) -> bool:
+        """Whether all of a gone instance's rows are committed; what is not is sent once more."""
+        by_tag: dict[int, list[tuple[int, bytes]]] = {}
+        for tag, sequence, row in orphan_rows(directory):
+            by_tag.setdefault(tag, []).append((sequence, row))
+        finished = True
+        for tag, rows in by_tag.items():
+            value = await self._scripts.command(b"HGET", prefix(tag) + "done", directory.name)
+            committed = int(value or 0)
+            left = iter([one for one in rows if one[0] > committed])
+            while await self._send(tag, directory.name, left):
+                finished = False
+        return finished
