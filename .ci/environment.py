@@ -31,7 +31,10 @@ def main() -> None:
 def install() -> None:
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists() or not (ENVIRONMENT / "bin" / "pip").exists():
-        venv.create(ENVIRONMENT, with_pip=True)
+        try:
+            venv.create(ENVIRONMENT, with_pip=True)
+        except subprocess.CalledProcessError:
+            sys.exit("poolgate: this Python cannot make an environment with pip (Debian: apt install python3-venv)")
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     environ = {**os.environ, "PIP_ROOT_USER_ACTION": "ignore"}
     for arguments in (

@@ -12,14 +12,14 @@ def networks(entries: Iterable[str]) -> tuple[Network, ...]:
 
 def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence[Network]) -> str | None:
     """`forwarded`: the values of X-Forwarded-For. Read from the right, and only as far as proxies are trusted."""
-    if peer is None or not _is_trusted(peer, trusted):
+    if peer is None or not is_trusted(peer, trusted):
         return peer
     hops = [hop.strip() for value in forwarded for hop in value.split(",")]
     for hop in reversed(hops):
         if not _is_address(hop):
             break
         peer = hop
-        if not _is_trusted(hop, trusted):
+        if not is_trusted(hop, trusted):
             break
     return peer
 
@@ -32,5 +32,5 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_trusted(text: str, trusted: Sequence[Network]) -> bool:
+def is_trusted(text: str, trusted: Sequence[Network]) -> bool:
     return _is_address(text) and any(ipaddress.ip_address(text) in network for network in trusted)

@@ -32,7 +32,9 @@ class Attempts:
             pipeline.ttl(name)
             tried, _, wait = await pipeline.execute()
         if tried > most:
-            raise Problem(429, "too_many_attempts", "too many log-ins: wait", headers={"Retry-After": str(max(1, wait))})
+            raise Problem(
+                429, "too_many_attempts", "too many log-ins: wait", headers={"Retry-After": str(max(1, wait))}
+            )
 
     async def succeeded(self, email: str) -> None:
         await self._redis.delete(_account(email))

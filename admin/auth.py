@@ -14,7 +14,7 @@ from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin.caller import Caller
@@ -103,7 +103,7 @@ async def _by_token(request: Request[Any, Any, Any], resources: Resources, secre
 
 async def _bootstrap(request: Request[Any, Any, Any], session: AsyncSession) -> Caller | None:
     """Root, until a user has set a password, and never longer than a day after the first user was made."""
-    first = (await session.execute(select(func.min(m.User.created_at)))).scalar_one()
+    first = (await session.execute(select(m.User.created_at).order_by(m.User.created_at).limit(1))).scalar_one_or_none()
     if first is not None and datetime.now(UTC) - first > BOOTSTRAP_LIFETIME:
         return None
     if await audit.happened(session, PASSWORD_SET):

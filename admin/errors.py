@@ -1,7 +1,8 @@
-"""Whatever is raised becomes a problem. What is not known here is `internal`, without its text: that may hold secrets."""
+"""Whatever is raised becomes a problem. What is not known here is `internal`, without its text, which may be secret."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import structlog
 from litestar import Request, Response
@@ -16,7 +17,7 @@ from gateway.core.services import failures
 
 log = structlog.get_logger()
 
-_SERVICES = {
+_SERVICES: Mapping[type[failures.ServiceError], tuple[int, str]] = {
     failures.Invalid: (400, "invalid_request"),
     failures.Denied: (403, "forbidden"),
     failures.Missing: (404, "not_found"),
@@ -42,6 +43,7 @@ _PATH = re.compile(r" - at `\$\.?(.*)`$")
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The exception handler of the app."""
+    import traceback; traceback.print_exception(error)
     said = as_problem(error)
     request_id = str(request.scope["state"].get("request_id", ""))
     if said.status >= 500:
@@ -93,7 +95,7 @@ def _database(error: DBAPIError) -> Problem:
 
 def _fields(extra: Any) -> list[FieldError]:
     found: list[FieldError] = []
-    for entry in extra or []:
+    for entry in cast("list[dict[str, Any]]", extra or []):
         path = str(entry.get("key", ""))
         message = str(entry.get("message", "not valid"))
         named = _NAMED.search(message)

@@ -1,4 +1,7 @@
-"""The `poolgate` command: what runs poolgate. Each command imports only what it runs."""
+"""The `poolgate` command: what runs poolgate. Each command imports only what it runs.
+
+The one module that knows both planes, because it starts both; nothing imports it.
+"""
 
 import asyncio
 import os
@@ -7,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -28,15 +31,26 @@ def one_line(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
-        from gateway.core.migrate import UnknownRevision
-        from gateway.core.settings import SettingError
-
         try:
             command(*args, **kwargs)
-        except (SettingError, UnknownRevision) as error:
-            raise OneLine(str(error)) from error
+        except Exception as error:
+            if isinstance(error, _explained()):
+                raise OneLine(str(error)) from error
+            raise
 
     return run
+
+
+def _explained() -> tuple[type[Exception], ...]:
+    """Imported only when something has failed."""
+    from gateway.core.migrate import UnknownRevision
+    from gateway.core.settings import SettingError
+    from gateway.local.listening import PortError
+    from gateway.local.ready import NotReady
+    from gateway.local.servers import ServerError
+    from gateway.local.up import UpError
+
+    return (SettingError, UnknownRevision, PortError, ServerError, UpError, NotReady)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -56,17 +70,11 @@ def up(as_json: bool, sandbox: bool, import_env: bool, allow_local: bool) -> Non
 
     With PostgreSQL and Redis of its own, unless their URLs are given.
     """
-    from gateway.local.listening import PortError
-    from gateway.local.ready import NotReady
-    from gateway.local.servers import ServerError
-    from gateway.local.up import Options, UpError
+    from gateway.local.up import Options
     from gateway.local.up import up as run
 
-    options = Options(json=as_json, sandbox=sandbox, import_env=import_env, allow_local=allow_local)
-    try:
-        run(options, os.environ, say=_say, announce=_announce_json if as_json else _announce)
-    except (PortError, ServerError, UpError, NotReady) as error:
-        raise OneLine(str(error)) from error
+    options = Options(sandbox=sandbox, import_env=import_env, allow_local=allow_local)
+    run(options, os.environ, say=_say, announce=_announce_json if as_json else _announce)
 
 
 @main.command()
@@ -90,16 +98,32 @@ def jobs() -> None:
 
 
 @main.command()
+@one_line
 def admin() -> None:
     """Run the admin API."""
-    _become_admin("serve")
+    import uvloop
+
+    from admin.serve import serve
+    from gateway.core.settings import Settings
+
+    uvloop.run(serve(Settings.from_environ()))
 
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the user as JSON, or null when there is one already.")
+@one_line
 def bootstrap(as_json: bool) -> None:
     """Make the first user and print the one-time password."""
-    _become_admin("bootstrap", *(["--json"] if as_json else []))
+    from admin.bootstrap import bootstrap as make
+    from gateway.core.settings import Settings
+
+    made = asyncio.run(make(Settings.from_environ()))
+    if as_json:
+        click.echo(msgspec.json.encode(None if made is None else {"email": made[0], "password": made[1]}))
+    elif made is None:
+        click.echo("There is a user already.")
+    else:
+        click.echo(f"{made[0]}\npassword {made[1]} (shown this once)")
 
 
 @main.command()
@@ -120,15 +144,12 @@ def migrate() -> None:
 @one_line
 def sandbox(host: str, port: int, script: Path | None, replay: Path | None) -> None:
     """Run the sandbox upstream: a simulated provider."""
+    import uvloop
+
     from gateway.local.sandbox import serve
 
     with suppress(KeyboardInterrupt):
-        asyncio.run(serve(port, host=host, script=script, replay=replay))
-
-
-def _become_admin(*arguments: str) -> NoReturn:
-    """The gateway's package never imports admin's: this process becomes it."""
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "admin", *arguments])  # noqa: S606
+        uvloop.run(serve(port, host=host, script=script, replay=replay))
 
 
 def _say(line: str) -> None:

@@ -42,24 +42,24 @@ class AccountDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class AccountPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Absent: as it was. null: as if never given. `credentials` replace the old ones as a whole."""
 
-    name: Name | None | UnsetType = UNSET
-    provider: Slug | None | UnsetType = UNSET
-    base_url: str | None | UnsetType = UNSET
-    options: dict[str, Any] | None | UnsetType = UNSET
+    name: Name | UnsetType | None = UNSET
+    provider: Slug | UnsetType | None = UNSET
+    base_url: str | UnsetType | None = UNSET
+    options: dict[str, Any] | UnsetType | None = UNSET
     credentials: dict[str, Any] | UnsetType = UNSET
-    models: Words | None | UnsetType = UNSET
-    model_map: ModelMap | None | UnsetType = UNSET
-    pools: Words | None | UnsetType = UNSET
-    priority: Priority | None | UnsetType = UNSET
-    weight: Weight | None | UnsetType = UNSET
-    max_concurrency: Slots | None | UnsetType = UNSET
-    limits: list[dict[str, Any]] | None | UnsetType = UNSET
-    enabled: bool | None | UnsetType = UNSET
-    proxy_id: str | None | UnsetType = UNSET
-    timeouts: Timeouts | None | UnsetType = UNSET
-    notes: Text | None | UnsetType = UNSET
-    expires_at: Moment | None | UnsetType = UNSET
-    explicit_only: bool | None | UnsetType = UNSET
+    models: Words | UnsetType | None = UNSET
+    model_map: ModelMap | UnsetType | None = UNSET
+    pools: Words | UnsetType | None = UNSET
+    priority: Priority | UnsetType | None = UNSET
+    weight: Weight | UnsetType | None = UNSET
+    max_concurrency: Slots | UnsetType | None = UNSET
+    limits: list[dict[str, Any]] | UnsetType | None = UNSET
+    enabled: bool | UnsetType | None = UNSET
+    proxy_id: str | UnsetType | None = UNSET
+    timeouts: Timeouts | UnsetType | None = UNSET
+    notes: Text | UnsetType | None = UNSET
+    expires_at: Moment | UnsetType | None = UNSET
+    explicit_only: bool | UnsetType | None = UNSET
 
 
 class AccountView(Struct, frozen=True, kw_only=True):
@@ -116,8 +116,8 @@ class PoolDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PoolPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    name: Name | None | UnsetType = UNSET
-    strategy: Strategy | None | UnsetType = UNSET
+    name: Name | UnsetType | None = UNSET
+    strategy: Strategy | UnsetType | None = UNSET
 
 
 class PoolView(Struct, frozen=True, kw_only=True):

@@ -42,24 +42,24 @@ class KeyDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class KeyPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Absent: as it was. null: as if never given."""
 
-    platforms: Words | None | UnsetType = UNSET
-    models: Words | None | UnsetType = UNSET
-    name: Title | None | UnsetType = UNSET
-    user_id: str | None | UnsetType = UNSET
-    groups: Words | None | UnsetType = UNSET
-    limits: list[dict[str, Any]] | None | UnsetType = UNSET
-    pools: Words | None | UnsetType = UNSET
-    account_id: str | None | UnsetType = UNSET
-    allowed_ips: Words | None | UnsetType = UNSET
-    allowed_clients: Words | None | UnsetType = UNSET
-    mcp_servers: Words | None | UnsetType = UNSET
-    expires_at: Moment | None | UnsetType = UNSET
-    on_disconnect: OnDisconnect | None | UnsetType = UNSET
-    price_multiplier: Decimal | None | UnsetType = UNSET
-    debug: bool | None | UnsetType = UNSET
-    metadata: Metadata | None | UnsetType = UNSET
-    tags: Words | None | UnsetType = UNSET
-    enabled: bool | None | UnsetType = UNSET
+    platforms: Words | UnsetType | None = UNSET
+    models: Words | UnsetType | None = UNSET
+    name: Title | UnsetType | None = UNSET
+    user_id: str | UnsetType | None = UNSET
+    groups: Words | UnsetType | None = UNSET
+    limits: list[dict[str, Any]] | UnsetType | None = UNSET
+    pools: Words | UnsetType | None = UNSET
+    account_id: str | UnsetType | None = UNSET
+    allowed_ips: Words | UnsetType | None = UNSET
+    allowed_clients: Words | UnsetType | None = UNSET
+    mcp_servers: Words | UnsetType | None = UNSET
+    expires_at: Moment | UnsetType | None = UNSET
+    on_disconnect: OnDisconnect | UnsetType | None = UNSET
+    price_multiplier: Decimal | UnsetType | None = UNSET
+    debug: bool | UnsetType | None = UNSET
+    metadata: Metadata | UnsetType | None = UNSET
+    tags: Words | UnsetType | None = UNSET
+    enabled: bool | UnsetType | None = UNSET
 
 
 class KeyView(Struct, frozen=True, kw_only=True):
@@ -105,9 +105,7 @@ class Disabling(Struct, frozen=True, forbid_unknown_fields=True):
     """End running requests too."""
 
 
-def view(
-    key: m.Key, usage: Totals | UnsetType = UNSET, secret: str | UnsetType = UNSET
-) -> KeyView:
+def view(key: m.Key, usage: Totals | UnsetType = UNSET, secret: str | UnsetType = UNSET) -> KeyView:
     return KeyView(
         id=key.id,
         tenant_id=key.tenant_id,

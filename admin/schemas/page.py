@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import fields
 
+from gateway.core.services.failures import Invalid
 from gateway.core.services.rows import Slice
 
 T = TypeVar("T")
@@ -54,3 +55,14 @@ def given(body: Struct, *, leaving: frozenset[str] = frozenset()) -> dict[str, A
 def named(values: Mapping[str, Any]) -> dict[str, Any]:
     """Of a body that creates: null means the default, as if the member were absent."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def moment(text: str | None, field: str) -> datetime | None:
+    """RFC 3339, or a date: its first moment in UTC. Raises Invalid naming the parameter."""
+    if text is None:
+        return None
+    try:
+        read = datetime.fromisoformat(text)
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Invalid("expected a time such as 2026-01-31T12:00:00Z, or a date", field) from None

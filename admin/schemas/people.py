@@ -25,10 +25,10 @@ class TenantDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class TenantPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    name: Name | None | UnsetType = UNSET
-    limits: Limits | None | UnsetType = UNSET
-    enabled: bool | None | UnsetType = UNSET
-    public_lists: bool | None | UnsetType = UNSET
+    name: Name | UnsetType | None = UNSET
+    limits: Limits | UnsetType | None = UNSET
+    enabled: bool | UnsetType | None = UNSET
+    public_lists: bool | UnsetType | None = UNSET
 
 
 class TenantView(Struct, frozen=True, kw_only=True):
@@ -61,13 +61,13 @@ class UserDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class UserPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`roles` replaces the user's roles in the tenants that you own. `password: null` makes a one-time password."""
 
-    email: Email | None | UnsetType = UNSET
-    name: Title | None | UnsetType = UNSET
-    password: Password | None | UnsetType = UNSET
+    email: Email | UnsetType | None = UNSET
+    name: Title | UnsetType | None = UNSET
+    password: Password | UnsetType | None = UNSET
     roles: list[RoleGiven] | UnsetType = UNSET
     root: bool | UnsetType = UNSET
-    limits: Limits | None | UnsetType = UNSET
-    enabled: bool | None | UnsetType = UNSET
+    limits: Limits | UnsetType | None = UNSET
+    enabled: bool | UnsetType | None = UNSET
 
 
 class RoleView(Struct, frozen=True):

@@ -61,9 +61,7 @@ class AuditView(Struct, frozen=True, kw_only=True):
 
 
 _SHOWN_AS_IS = tuple(
-    name
-    for name in RequestView.__struct_fields__
-    if name not in {"cost", "received_at", "first_byte_at", "ended_at"}
+    name for name in RequestView.__struct_fields__ if name not in {"cost", "received_at", "first_byte_at", "ended_at"}
 )
 
 

@@ -29,9 +29,9 @@ class Group(Totals, frozen=True, kw_only=True):
     """The members of the dimensions that were asked for, and the sums."""
 
     tenant_id: str | UnsetType = UNSET
-    user_id: str | None | UnsetType = UNSET
+    user_id: str | UnsetType | None = UNSET
     key_id: str | UnsetType = UNSET
-    account_id: str | None | UnsetType = UNSET
+    account_id: str | UnsetType | None = UNSET
     platform: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
     hour: str | UnsetType = UNSET

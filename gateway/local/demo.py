@@ -44,6 +44,7 @@ async def furnish(settings: Settings, sandbox_url: str | None, found: Sequence[O
 
 def _of_offer(offer: Offer) -> tuple[dict[str, Any], dict[str, Any]]:
     values = {"platform": offer.platform, "name": offer.name, "options": dict(offer.options)}
+    values["provider"] = offer.platform
     if offer.base_url:
         values["base_url"] = offer.base_url
     return values, {name: secret.reveal() for name, secret in offer.credentials.items()}
@@ -52,13 +53,11 @@ def _of_offer(offer: Offer) -> tuple[dict[str, Any], dict[str, Any]]:
 def _of_sandbox(url: str | None) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     if url is None:
         return []
-    common = {"models": _MODELS, "notes": "Made by poolgate up --sandbox."}
+    common = {"provider": "sandbox", "models": _MODELS}
+    places = {platform: url + base for platform, base in _SANDBOX.items()}
     return [
-        (
-            {"platform": platform, "name": f"sandbox {platform}", "base_url": url + base, **common},
-            {"api_key": "sandbox"},
-        )
-        for platform, base in _SANDBOX.items()
+        ({"platform": platform, "name": f"sandbox {platform}", "base_url": place, **common}, {"api_key": "sandbox"})
+        for platform, place in places.items()
     ]
 
 

@@ -18,7 +18,7 @@ def kept(path: Path, text: str) -> Path:
     """
     if path.exists():
         return path
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     replace(unfinished, text)
     try:
         path.hardlink_to(unfinished)

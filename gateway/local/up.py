@@ -43,7 +43,6 @@ class UpError(Exception):
 
 
 class Options(Struct, frozen=True):
-    json: bool = False
     sandbox: bool = False
     import_env: bool = False
     allow_local: bool = False

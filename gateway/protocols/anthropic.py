@@ -17,6 +17,7 @@ from gateway.protocols.reading import (
     length,
     mapping,
     sequence,
+    written,
 )
 from gateway.protocols.spans import members
 
@@ -78,11 +79,11 @@ def usage(figures: dict[str, Any]) -> Usage:
     """The classes of a `usage` object. Cache writes that the split does not name count as 5m. Raises Absurd."""
     split = mapping(figures.get("cache_creation"))
     hour = count(split.get("ephemeral_1h_input_tokens"))
-    written = count(figures.get("cache_creation_input_tokens"))
+    total = count(figures.get("cache_creation_input_tokens"))
     return Usage(
         input_tokens=count(figures.get("input_tokens")),
         cache_read_tokens=count(figures.get("cache_read_input_tokens")),
-        cache_write_5m_tokens=max(count(split.get("ephemeral_5m_input_tokens")), written - hour),
+        cache_write_5m_tokens=max(count(split.get("ephemeral_5m_input_tokens")), total - hour),
         cache_write_1h_tokens=hour,
         output_tokens=count(figures.get("output_tokens")),
         reasoning_tokens=count(mapping(figures.get("output_tokens_details")).get("thinking_tokens")),
@@ -98,7 +99,7 @@ def _characters(block: Any) -> int:
     found = mapping(block)
     size = length(found.get("text")) + length(found.get("thinking")) + length(found.get("partial_json"))
     if found.get("input"):
-        size += len(msgspec.json.encode(found["input"]))
+        size += len(written(found["input"]))
     return size
 
 
@@ -193,4 +194,5 @@ CODEC = Codec(
     error=error,
     stream_error=stream_error,
     limit_headers="anthropic",
+    request_id_header=b"request-id",
 )

@@ -24,6 +24,7 @@ from gateway.protocols.reading import (
     length,
     mapping,
     sequence,
+    written,
 )
 from gateway.protocols.spans import Edit, Members, elements, inner, members, splice
 
@@ -103,7 +104,7 @@ def _characters(candidate: Any) -> int:
         found = mapping(part)
         size += length(found.get("text"))
         if "functionCall" in found:
-            size += len(msgspec.json.encode(mapping(found["functionCall"]).get("args")))
+            size += len(written(mapping(found["functionCall"]).get("args")))
     return size
 
 

@@ -256,4 +256,6 @@ CODEC = Codec(
     error=error,
     stream_error=stream_error,
     limit_headers="openai",
+    with_usage=with_usage,
+    usage_filter=UsageFilter,
 )

@@ -17,6 +17,7 @@ from gateway.protocols.reading import (
     mapping,
     openai_usage,
     sequence,
+    written,
 )
 from gateway.protocols.spans import members
 
@@ -64,7 +65,7 @@ def usage(figures: dict[str, Any]) -> Usage:
 
 def _failure(about: Any) -> tuple[int, bytes]:
     """The status and the JSON text of a failure, in the form of an error answer."""
-    return failure_status(about), b'{"error":' + msgspec.json.encode(about) + b"}"
+    return failure_status(about), b'{"error":' + written(about) + b"}"
 
 
 class _Stream(StreamReader):

@@ -46,6 +46,14 @@ def length(value: Any) -> int:
     return len(value) if isinstance(value, str) else 0
 
 
+def written(value: Any) -> bytes:
+    """The value as JSON again, whatever the lenient decoding let in."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value).encode()
+
+
 def decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T | None:
     """The event or answer as the decoder's type, None when it is not JSON or has another shape.
 
@@ -197,8 +205,8 @@ class Unmeasured(WholeReader):
         if found.get("error") is not None:
             self._fail(self._status(found["error"]), data)
             return
-        self.complete = self.usage_final = True
-        self.usage = Usage()
+        self.complete = True
+        self.usage_final = self._report(lambda _: Usage(), {})
 
 
 _any = msgspec.json.Decoder(dict[str, Any])

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from gateway.protocols.codec import InvalidBody, Span
 
@@ -34,15 +34,12 @@ _surrogate = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _trailing = re.compile(r"trailing characters \(byte (\d+)\)")
 
 
-class Members:
+class Members(Struct, frozen=True, gc=False):
     """The top-level members of an object: their raw values and their spans. `insert_at` is after the brace."""
 
-    __slots__ = ("insert_at", "raw", "spans")
-
-    def __init__(self, raw: dict[str, Raw], spans: dict[str, Span], insert_at: int) -> None:
-        self.raw = raw
-        self.spans = spans
-        self.insert_at = insert_at
+    raw: dict[str, Raw]
+    spans: dict[str, Span]
+    insert_at: int
 
 
 def members(body: bytes, watched: Collection[str], field: str | None = None) -> Members:
@@ -78,9 +75,8 @@ def inner(body: bytes, span: Span, watched: Collection[str], field: str) -> Memb
     """As `members`, of an object inside the body: the spans are those in `body`."""
     start, end = span
     found = members(body[start:end], watched, field)
-    found.spans = {name: (start + low, start + high) for name, (low, high) in found.spans.items()}
-    found.insert_at += start
-    return found
+    spans = {name: (start + low, start + high) for name, (low, high) in found.spans.items()}
+    return Members(found.raw, spans, start + found.insert_at)
 
 
 def elements(body: bytes, span: Span, field: str) -> list[Span]:

@@ -20,7 +20,7 @@ def adapt(call: Call, route: Route, peek: Peek, candidate: Candidate, *, asks_us
     codec = CODECS[endpoint.protocol]
     if asks_usage and codec.with_usage is not None:
         sent = codec.with_usage(call.body, peek, candidate.model)
-    elif peek.model == candidate.model:
+    elif peek.model == candidate.model and len(peek.models) == 1:
         sent = call.body
     else:
         sent = codec.rename(endpoint, call.body, peek, candidate.model)

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from gateway.core.counters import Counter, counter
 from gateway.core.errors import LimitReached, Unavailable
 from gateway.core.names import session_name, tag_of, tenant_prefix
 from gateway.core.scripts import ADMIT, RedisGone, Scripts
 from gateway.relay.authorise import Route, matches, platforms_of
 from gateway.relay.choose import Candidate
-from gateway.relay.counters import Counter, counter
 from gateway.relay.degraded import LocalLimits
 
 LEASE_MS = 60_000

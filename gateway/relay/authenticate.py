@@ -10,9 +10,9 @@ import fnmatch
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-from gateway.core.domain import Caller
+from gateway.core.domain import Caller, Limit
 from gateway.core.errors import Forbidden, Unauthenticated, Unavailable
 from gateway.core.keys import Peppers, well_formed
 from gateway.relay.call import Call, presented_key
@@ -68,6 +68,11 @@ class Keys:
             if len(self._callers) > CAPACITY:
                 self._callers.popitem(last=False)
         return caller
+
+    def limits(self) -> Iterator[Limit]:
+        """Of all callers that are known here."""
+        for caller in self._callers.values():
+            yield from caller.limits
 
     def forget(self, kind: str, identity: str) -> None:
         """A key, user or tenant has changed: what was read of it, or is being read, is not used again."""

@@ -29,6 +29,10 @@ class Call(Struct):
     """Gemini and Azure's form: the model named in the path."""
     client_request_id: str | None = None
     body: bytes = b""
+    held: int = 0
+    """Bytes of the body that count against the process's bound."""
+    key_id: str = ""
+    """Once the key is known."""
 
 
 _FORMS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")

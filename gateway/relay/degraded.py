@@ -8,8 +8,8 @@ import math
 import time
 from collections.abc import Sequence
 
+from gateway.core.counters import Counter
 from gateway.core.errors import LimitReached, Unavailable
-from gateway.relay.counters import Counter
 
 
 class _Share:

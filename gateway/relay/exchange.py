@@ -34,12 +34,8 @@ class Phase(Enum):
     OVER = auto()
 
 
-class Interrupted(Exception):
-    """The exchange was stopped from outside while it was sending. `error` is for the client; None: it has left."""
-
-    def __init__(self, error: GatewayError | None) -> None:
-        super().__init__()
-        self.error = error
+class ClientLeft(Exception):
+    """The client left while the request was being sent, and the key wants it cut then."""
 
 
 class Exchange:
@@ -62,13 +58,15 @@ class Exchange:
         self.failure: Failure | None = None
         self.events = False
         self.answered_at = 0.0
+        self.timing = (0.0, 0.0, 0.0)
+        """Seconds of authenticate, choose, admit."""
         self.ended = False
         self.drained = 0
         self.tap: Tap | None = None
         self.filter: UsageFilter | None = None
         self._held: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
-        self._stopped: Interrupted | None = None
+        self._stopped: GatewayError | ClientLeft | None = None
         self._task = asyncio.current_task()
         self._settled = False
         downstream.on_gone = self.client_left
@@ -150,6 +148,7 @@ class Exchange:
         downstream, answer = self.downstream, self.answer
         self.row.status = status
         self.row.first_byte_at = time.time()
+        self.row.overhead_us = self._overhead()
         body = b"".join(self._held)
         self._held.clear()
         if self.ended:
@@ -170,6 +169,11 @@ class Exchange:
         if self.phase is Phase.FLOWING:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
+
+    def _overhead(self) -> int:
+        """Microseconds between the request's arrival and now that were ours: all but the wait for the upstream."""
+        spent = sum(self.timing) + time.perf_counter() - self.answered_at
+        return int(spent * 1_000_000)
 
     def _resume(self) -> None:
         if self.answer is not None:
@@ -211,7 +215,7 @@ class Exchange:
             self.row.ending = "client_abort_cut"
             self._stop()
         else:
-            self._interrupt(Interrupted(None))
+            self._interrupt(ClientLeft())
 
     def _drain(self, size: int) -> None:
         self.drained += size
@@ -224,20 +228,28 @@ class Exchange:
         if self.phase is Phase.FLOWING:
             self._break("upstream_error" if error.code == "internal" else "refused", error.code, error.message, 503)
         elif self.phase is Phase.SENDING:
-            self._interrupt(Interrupted(error))
+            self._interrupt(error)
 
-    def _interrupt(self, stopped: Interrupted) -> None:
+    def _interrupt(self, stopped: GatewayError | ClientLeft) -> None:
         if self._stopped is None and self._task is not None:
             self._stopped = stopped
             self._task.cancel()
 
-    def interrupted(self) -> Interrupted | None:
+    def interrupted(self) -> GatewayError | ClientLeft | None:
         """Why a CancelledError was raised, when it was this exchange that caused it."""
         if self._stopped is not None and self._task is not None:
             self._task.uncancel()
         return self._stopped
 
     # ------------------------------------------------------------ the end
+
+    def failed(self, error: GatewayError | ClientLeft) -> None:
+        """It ends without an answer: the client gets this error, or has left."""
+        if isinstance(error, ClientLeft):
+            self.row.ending = "client_abort_cut"
+        elif self.row.ending == "gateway_lost":
+            self.row.status = error.http_status
+            self.row.error_code = error.code
 
     def attempt(self) -> Attempt:
         return self.row.attempts[-1]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.core.scripts import MARK, RedisGone
+from gateway.core.state import FOR_EVER, State, encode
 from gateway.platforms.platform import Kind, Scope, Verdict, model_family
 from gateway.relay.choose import Candidate
-from gateway.relay.states import FOR_EVER, State, encode
 
 if TYPE_CHECKING:
     from gateway.relay.exchange import Exchange
@@ -53,7 +53,8 @@ def recovered(exchange: "Exchange", candidate: Candidate) -> None:
     if not scopes:
         return
     for scope in ("account", f"family:{model_family(candidate.model)}", f"model:{candidate.model}"):
-        if scope in scopes:
+        # A state that began while this request was under way is newer than its success.
+        if scope in scopes and scopes[scope].since < exchange.attempt().started_at:
             _write(gate, candidate, scope, None)
 
 

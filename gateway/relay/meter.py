@@ -4,7 +4,7 @@ import time
 import zlib
 from typing import Protocol
 
-from gateway.core.ledger import Attempt, Row
+from gateway.core.ledger import Attempt, Row, encode
 from gateway.core.prices import Table, cost
 from gateway.protocols.codec import Peek, Reader, Usage
 from gateway.relay.authorise import Route
@@ -40,6 +40,11 @@ def opening(call: Call, route: Route, peek: Peek) -> Row:
         user_agent=agent[:256].decode("latin-1") if agent else None,
         session_id=route.session[:256] if route.session else None,
     )
+
+
+def reservation(row: Row) -> bytes:
+    """What is kept in Redis while the request runs: the row's beginning."""
+    return encode(row)
 
 
 class Decoder(Protocol):

@@ -8,7 +8,6 @@ billed. Rules: spec "Failing over".
 import asyncio
 import random
 import time
-from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -38,7 +37,7 @@ class Outcome(Struct):
     failure: Failure | None = None
 
 
-async def send(exchange: Exchange, candidates: Sequence[Candidate]) -> Outcome:
+async def send(exchange: Exchange) -> Outcome:
     """The outcome to deliver: an answer that has begun, or an error of the request's own to pass through.
 
     Raises the GatewayError of the last attempt when none of the accounts could serve.
@@ -56,7 +55,8 @@ async def send(exchange: Exchange, candidates: Sequence[Candidate]) -> Outcome:
         if not _may_go_on(exchange, outcome):
             raise given_up(outcome)
         if others:
-            exchange.lease = await gate.admission.admit(exchange.call.request_id, exchange.route, others, b"", exchange.lease)
+            await gate.admission.admit(exchange.call.request_id, exchange.route, others, b"", exchange.lease)
+            gate.moved(candidate.account.id, exchange.lease.candidate.account.id)
         elif not await _again(exchange, outcome):
             raise given_up(outcome)
 

@@ -8,27 +8,8 @@ import time
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import Struct
 
-
-class State(Struct, frozen=True):
-    """Why an account (or a part of it) is not used. `until` is the epoch in seconds."""
-
-    reason: str
-    until: float
-    since: float = 0.0
-    request_id: str = ""
-    status: int = 0
-    soft: bool = False
-    """Only tried last: the last usable account is never taken out for an overload."""
-
-
-FOR_EVER = 4102444800.0
-"""2100: the end of a state that only an operator lifts."""
-
-
-def encode(state: State) -> bytes:
-    return msgspec.json.encode(state)
+from gateway.core.state import State
 
 
 class States:
@@ -61,8 +42,12 @@ class States:
         hard = [state for state in current if not state.soft]
         return max(hard or current, key=lambda state: state.until, default=None)
 
-    def replace(self, fields: Mapping[str, str]) -> None:
-        """What Redis holds, read a moment ago. Own changes of the last seconds are kept: they may not be there yet."""
+    def written(self) -> Mapping[tuple[str, str], State | None]:
+        """What this process has written so far: a copy of Redis that is asked for now will hold it."""
+        return dict(self._own)
+
+    def replace(self, fields: Mapping[str, str], confirmed: Mapping[tuple[str, str], State | None]) -> None:
+        """What Redis holds. Own changes made since it was asked are kept: they are not in there yet."""
         now = time.time()
         held: dict[str, dict[str, State]] = {}
         for field, text in fields.items():
@@ -73,13 +58,12 @@ class States:
                 continue
             if state.until > now:
                 held.setdefault(account_id, {})[scope] = state
+        for key, state in confirmed.items():
+            if self._own.get(key) is state:
+                del self._own[key]
         for (account_id, scope), state in self._own.items():
             if state is None:
                 held.get(account_id, {}).pop(scope, None)
             elif state.until > now:
                 held.setdefault(account_id, {})[scope] = state
         self._held = held
-
-    def confirm(self) -> None:
-        """Redis has what this process wrote: from now on its copy is the truth."""
-        self._own.clear()

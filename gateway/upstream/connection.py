@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from typing import Protocol, cast
 
 import httptools
@@ -139,7 +140,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         answer = self._answer
-        if answer is not None and self._until_close and self._headers is None:
+        if answer is not None and self._until_close and self._headers is None and self._ended_by_the_peer():
             self._finish(answer, clean=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -204,6 +205,17 @@ class Connection(asyncio.Protocol):
             raise Refused("doubtful framing")
         return length, coding is not None
 
+    def _ended_by_the_peer(self) -> bool:
+        """Whether the end of the bytes is the upstream's word. Over TLS it takes the closing alert to be that, and
+        asyncio, unlike uvloop, reports an end without it all the same."""
+        tls: ssl.SSLObject | None = self._transport.get_extra_info("ssl_object")
+        if tls is None:
+            return True
+        try:
+            return tls.read(1) == b""
+        except ssl.SSLError:
+            return False
+
     def _feed(self, data: bytes) -> Failure | None:
         try:
             self._parser.feed_data(data)
@@ -220,7 +232,7 @@ class Connection(asyncio.Protocol):
         answer may come before all of the request was read."""
         self._answer = None
         self.used = True
-        if clean and self._keep and self._transport.get_write_buffer_size() == 0 and self.alive:
+        if clean and self._keep and self.alive and self._transport.get_write_buffer_size() == 0:
             self.resume()
             self._owner.give(self)
         else:

@@ -43,7 +43,8 @@ def test_only_kept_descriptors_and_the_given_environment_are_inherited(tmp_path:
     log = tmp_path / "log"
     reading, writing = os.pipe()
     kept, other = os.dup(writing), os.dup(writing)
-    code = f"import os; os.write({kept}, b'kept')\ntry: os.write({other}, b'no')\nexcept OSError: print(sorted(os.environ))"
+    code = f"import os; os.write({kept}, b'kept')\n"
+    code += f"try: os.write({other}, b'no')\nexcept OSError: print(sorted(os.environ))"
     assert spawn([sys.executable, "-c", code], environ=ENVIRON, log=log, keep=[kept]).wait(20) == 0
     for descriptor in (writing, kept, other):
         os.close(descriptor)

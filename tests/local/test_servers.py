@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from gateway.local import postgres as postgres_module
 from gateway.local.postgres import postgres
 from gateway.local.privilege import reaches, server_account
 from gateway.local.redis import redis
@@ -220,13 +219,6 @@ def test_start_outside_the_main_thread_would_end_the_server_with_the_thread(home
     thread.join()
     wait_for(lambda: not server.alive)
     server.stop()
-
-
-def test_the_wheels_are_found_before_the_path():
-    account = server_account()
-    builds = list(postgres_module.find_builds(account))
-    assert builds[0].major == 18
-    assert "embedded" in str(builds[0].programs)
 
 
 def launch(home: Path) -> subprocess.Popen[bytes]:

@@ -4,6 +4,8 @@ import json
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.protocols import CODECS
 from gateway.protocols.codec import Usage
@@ -182,3 +184,41 @@ def test_openai_classes(given, expected):
 
 def test_count():
     assert [count(value) for value in (None, 0, 7)] == [0, 0, 7]
+
+
+words = st.sampled_from(
+    [
+        *(
+            "type",
+            "delta",
+            "message",
+            "usage",
+            "error",
+            "response",
+            "choices",
+            "candidates",
+            "content",
+            "parts",
+            "text",
+        ),
+        *("usageMetadata", "promptTokenCount", "input_tokens", "output_tokens", "prompt_tokens", "completion_tokens"),
+        *("message_start", "message_delta", "response.completed", "response.failed", "content_block_delta", "input"),
+        *("status", "id", "code", "functionCall", "args", "tool_calls", "function", "arguments", "finishReason"),
+        *("response.output_text.delta", "total_tokens", "cache_creation", "output", "summary", "promptFeedback"),
+    ]
+)
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | words | st.sampled_from(["\ud83d", "é", "HUGE"])
+shapes = st.recursive(leaves, lambda each: st.lists(each, max_size=3) | st.dictionaries(words, each, max_size=5))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(words, shapes, max_size=6), st.sampled_from(["", "error", "message_start"]))
+def test_no_shape_of_an_answer_breaks_a_reader(shape, event):
+    text = json.dumps(shape).replace('"HUGE"', "9" * 5000)
+    for name in CODECS:
+        for stream, data in ((False, text), (True, f"event: {event}\ndata: {text}\n\n")):
+            reader = listen(generate(name, stream), [data.encode()])
+            usage = reader.usage
+            assert usage is None or all(getattr(usage, field) >= 0 for field in usage.__struct_fields__)
+            assert reader.failure is None or reader.failure.body.startswith(b"{")
+            assert reader.characters >= 0

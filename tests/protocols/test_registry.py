@@ -35,3 +35,7 @@ def test_names_and_endpoints_agree():
         "batchEmbedContents": ("embed", "/v1beta/models/{model}:batchEmbedContents"),
     }
     assert [codec.limit_headers for codec in CODECS.values()] == ["anthropic", "", "openai", "openai"]
+    assert [name for name, codec in CODECS.items() if codec.with_usage and codec.usage_filter] == ["openai_chat"]
+    assert {name: codec.request_id_header for name, codec in CODECS.items() if codec.request_id_header} == {
+        "anthropic": b"request-id"
+    }

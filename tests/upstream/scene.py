@@ -6,7 +6,7 @@ import inspect
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -15,9 +15,12 @@ import uvloop
 
 from gateway.core.domain import Timeouts
 from gateway.platforms.platform import Outgoing
-from gateway.upstream import Answer, Egress, Failure, Upstream
+from gateway.upstream import Answer, Egress, Failure, Upstream, tls_context
 
+TICK = 0.05
+"""Seconds of the deadlines' timer in these tests."""
 LOCAL = ("127.0.0.0/8",)
+AUTHORITIES = tls_context()
 LOOPS = [
     pytest.param(asyncio.new_event_loop, id="asyncio"),
     pytest.param(uvloop.new_event_loop, id="uvloop"),
@@ -140,7 +143,7 @@ class Scene:
 @asynccontextmanager
 async def scene(
     handler: Handler, *, tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None, egress: Egress | None = None
-) -> AsyncIterator[Scene]:
+) -> AsyncGenerator[Scene]:
     """`tls`: the server's context and the client's; the URL then says `localhost`, and resolves to 127.0.0.1."""
     tasks: set[asyncio.Task[None]] = set()
     accepted: list[asyncio.StreamWriter] = []
@@ -153,10 +156,14 @@ async def scene(
         try:
             await handler(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
+            return
+        except RuntimeError:  # how uvloop says that the connection is gone
+            assert writer.transport.is_closing()
         finally:
             writer.close()
 
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr("gateway.upstream.deadlines.TICK", TICK)
     server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls[0] if tls else None)
     port = server.sockets[0].getsockname()[1]
 
@@ -165,11 +172,12 @@ async def scene(
 
     base = f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
     try:
-        async with Upstream(egress or Egress(LOCAL, resolver=resolver), ssl=tls[1] if tls else None) as upstream:
+        async with Upstream(egress or Egress(LOCAL, resolver=resolver), ssl=tls[1] if tls else AUTHORITIES) as upstream:
             yield Scene(upstream, base, accepted)
         assert upstream.connections == 0
         assert upstream.running == 0
     finally:
+        monkeypatch.undo()
         server.close()
         for task in tasks:
             task.cancel()

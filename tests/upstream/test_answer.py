@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 
 import pytest
 
@@ -131,11 +132,11 @@ def dripping(gone: asyncio.Event) -> Handler:
         await read_request(reader)
         writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
         try:
-            while True:
+            while not reader.at_eof():
                 writer.write(b"5\r\nhello\r\n")
                 await writer.drain()
                 await asyncio.sleep(0.005)
-        except ConnectionError:
+        finally:
             gone.set()
 
     return handle
@@ -152,7 +153,9 @@ async def test_close_cuts_the_upstream_at_once() -> None:
         answer.close()
         got = len(sink.chunks)
         assert got
+        begun = time.monotonic()
         await asyncio.wait_for(gone.wait(), 2)
+        assert time.monotonic() - begun < 0.5
         assert (len(sink.chunks), sink.endings) == (got, [])
         assert (it.upstream.connections, it.upstream.running) == (0, 0)
         for _ in range(2):

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.upstream import ConnectionBroken, DialFailed, Failure, Truncated, Upstream
 
-from .scene import Collect, both_loops, read_request, replies, reset, scene
+from .scene import AUTHORITIES, Collect, both_loops, read_request, replies, reset, scene
 
 HELLO = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 REFUSAL = b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 8\r\n\r\ntoo long"
@@ -151,7 +151,7 @@ async def test_leaving_the_client_ends_what_runs() -> None:
         await reader.read()
 
     async with scene(handle) as it:
-        async with Upstream(it.upstream._pool._egress) as upstream:
+        async with Upstream(it.upstream._pool._egress, ssl=AUTHORITIES) as upstream:
             it.upstream, outer = upstream, it.upstream
             waiting = asyncio.ensure_future(it.open("/waiting"))
             sink = Collect()

@@ -10,7 +10,7 @@ from gateway.upstream import DialFailed, Egress, Upstream
 from gateway.upstream.egress import Allowed, is_public, is_this_machine
 from gateway.upstream.request import Origin
 
-from .scene import LOCAL, both_loops, read_request, replies, scene
+from .scene import AUTHORITIES, LOCAL, both_loops, read_request, replies, scene
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "160.79.104.10", "172.15.0.1", "172.32.0.1", "100.128.0.1", "2606:4700::1", "2a00::1"]
 SPECIAL = [
@@ -181,7 +181,7 @@ async def test_own_listener_is_out_of_reach() -> None:
 
     async with scene(handle) as it:
         port = int(it.url.rsplit(":", 1)[1])
-        async with Upstream(Egress(["0.0.0.0/0"], own_ports=[port])) as upstream:
+        async with Upstream(Egress(["0.0.0.0/0"], own_ports=[port]), ssl=AUTHORITIES) as upstream:
             it.upstream = upstream
             for host in ("127.0.0.1", "127.0.0.2", "0.0.0.0"):
                 it.url = f"http://{host}:{port}"

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from gateway.upstream import DialFailed, Egress, Truncated, tls_context
 from gateway.upstream import pool as pools
 
-from .scene import LOCAL, Collect, Handler, both_loops, read_request, replies, scene
+from .scene import AUTHORITIES, LOCAL, Collect, Handler, both_loops, read_request, scene
 
 HELLO = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 
@@ -82,7 +82,7 @@ async def idle_after(it_open: int, monkeypatch: pytest.MonkeyPatch, **limits: fl
         gate.set()
         for answer in await asyncio.gather(*opened):
             await answer.read(9)
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.2)
         kept = it.upstream.connections
         assert await (await it.open()).read(9) == b"hello"
         return kept
@@ -90,7 +90,13 @@ async def idle_after(it_open: int, monkeypatch: pytest.MonkeyPatch, **limits: fl
 
 @pytest.mark.parametrize(
     ("limits", "kept"),
-    [({}, 6), ({"IDLE_PER_ROUTE": 2}, 4), ({"IDLE_TOTAL": 3}, 3), ({"IDLE_SECONDS": 0.05}, 0), ({"IDLE_SECONDS": 5}, 6)],
+    [
+        ({}, 6),
+        ({"IDLE_PER_ROUTE": 2}, 4),
+        ({"IDLE_TOTAL": 3}, 3),
+        ({"IDLE_SECONDS": 0.05}, 0),
+        ({"IDLE_SECONDS": 5}, 6),
+    ],
 )
 def test_what_is_kept_is_bounded(limits: dict[str, float], kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert asyncio.run(idle_after(6, monkeypatch, **limits)) == kept
@@ -263,7 +269,7 @@ async def test_tls_to_an_address(authority: Authority) -> None:
 async def test_tls_certificates_refused(fault: str, authority: Authority) -> None:
     names = x509.DNSName("other.example") if fault == "another name" else LOCALHOST
     server = authority.server(names, days=-1 if fault == "expired" else 1)
-    client = tls_context() if fault == "unknown authority" else tls_context(str(authority.path))
+    client = AUTHORITIES if fault == "unknown authority" else tls_context(str(authority.path))
     async with scene(hello(), tls=(server, client)) as it:
         # The server's side of the failed handshake is reported to its loop; only the client's is looked at here.
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)

@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from gateway.upstream import Egress, Transport
-from gateway.upstream.transport import BUFFER_LIMIT
 
 from .scene import Scene, both_loops, read_request, replies, reset, scene
 
@@ -25,7 +24,8 @@ async def test_request_and_answer() -> None:
         while True:
             seen.append(await read_request(reader))
             writer.write(
-                b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nx-a: 1\r\nx-a: 2\r\ncontent-length: %d\r\n\r\n" % len(packed)
+                b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nx-a: 1\r\nx-a: 2\r\ncontent-length: %d\r\n\r\n"
+                % len(packed)
                 + packed
             )
 
@@ -91,7 +91,11 @@ async def test_a_slow_connect() -> None:
 
 @both_loops
 async def test_a_slow_answer() -> None:
-    for raw in (b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello"):
+    for raw in (
+        b"",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello",
+    ):
         async with scene(replies(raw, close=False)) as it, client(it) as http:
             with pytest.raises(httpx.ReadTimeout):
                 await http.get(it.url, timeout=0.1)
@@ -110,13 +114,14 @@ async def test_streams_are_held_back_and_cut() -> None:
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal sent
-        await read_request(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 50000000\r\n\r\n")
-        while sent < 50_000_000:
-            writer.write(bytes(50_000))
-            sent += 50_000
-            await writer.drain()
-        await reader.read()
+        while True:
+            await read_request(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 50000000\r\n\r\n")
+            sent = 0
+            while sent < 50_000_000:
+                writer.write(bytes(50_000))
+                sent += 50_000
+                await writer.drain()
 
     async with scene(handle) as it, client(it) as http:
         async with http.stream("GET", it.url) as answer:
@@ -127,11 +132,9 @@ async def test_streams_are_held_back_and_cut() -> None:
             async for chunk in chunks:
                 held += len(chunk)
             assert held == 50_000_000
-        sent = 0
         async with http.stream("GET", it.url) as answer:
             assert it.upstream.running == 1
         assert it.upstream.running == 0
-    assert BUFFER_LIMIT < 1_000_000
 
 
 @both_loops
@@ -143,8 +146,7 @@ async def test_a_reset_in_the_body() -> None:
         await asyncio.sleep(0.02)
         reset(writer)
 
-    async with scene(handle) as it, client(it) as http:
-        async with http.stream("GET", it.url) as answer:
-            with pytest.raises(httpx.RemoteProtocolError):
-                async for _ in answer.aiter_raw():
-                    pass
+    async with scene(handle) as it, client(it) as http, http.stream("GET", it.url) as answer:
+        with pytest.raises(httpx.RemoteProtocolError):
+            async for _ in answer.aiter_raw():
+                pass

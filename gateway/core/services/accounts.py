@@ -7,16 +7,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.core import models as m
-from gateway.core.db import PublicId
 from gateway.core.domain import Account, Timeouts
 from gateway.core.ids import new_id
-from gateway.core.sealing import Sealer
+from gateway.core.sealing import SealBroken, Sealer
 from gateway.core.services import pools, rows
-from gateway.core.services.failures import Invalid
+from gateway.core.services.failures import Conflict, Invalid
 from gateway.core.services.reach import Reach
 
 #: What a field is when it was never given; null in a change means this. The others cannot be null.
@@ -61,7 +59,7 @@ async def listing(
         found = found.where(m.Account.tenant_id == rows.filter_id(asked.tenant_id, "ten", "tenant_id"))
     if asked.pool_id is not None:
         named = rows.filter_id(asked.pool_id, "pool", "pool_id")
-        found = found.where(m.Account.pools.contains(array([named], type_=PublicId("pool"))))
+        found = found.where(m.Account.pools.contains([named]))
     for column, value in (
         (m.Account.platform, asked.platform),
         (m.Account.provider, asked.provider),
@@ -106,11 +104,37 @@ async def change(
     await rows.announce(session, "account", account.id)
 
 
+async def switch(session: AsyncSession, account: m.Account, *, enabled: bool) -> None:
+    """The operator's switch. The automatic state is apart and never turns it."""
+    rows.update(account, {"enabled": enabled})
+    await rows.announce(session, "account", account.id)
+
+
 async def delete(session: AsyncSession, sealer: Sealer, account: m.Account) -> None:
     """The row stays for the ledger's sake, its credentials do not."""
     _seal(account, sealer, {})
     rows.update(account, {"deleted_at": datetime.now(UTC), "enabled": False})
     await rows.announce(session, "account", account.id)
+
+
+async def recent_model(session: AsyncSession, account: m.Account) -> str | None:
+    """The upstream model that the account served last, as the ledger has it."""
+    served = (
+        select(m.Request.model_used)
+        .where(m.Request.account_id == account.id, m.Request.status == 200, m.Request.model_used.is_not(None))
+        .order_by(m.Request.received_at.desc())
+        .limit(1)
+    )
+    return (await session.execute(served)).scalar_one_or_none()
+
+
+def credentials(account: m.Account, sealer: Sealer) -> dict[str, Any]:
+    """In clear, for a check against changed options. Raises Conflict when they do not open."""
+    try:
+        held = sealer.open(account.credentials, f"accounts/{account.id}/credentials")
+    except SealBroken:
+        raise Conflict("the stored credentials do not open: give them again", "credentials") from None
+    return msgspec.json.decode(held, type=dict[str, Any])
 
 
 def opened(account: m.Account, sealer: Sealer, base_url: str) -> Account:

@@ -10,9 +10,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.types import Text
 
 from gateway.core import limits, names
 from gateway.core import models as m
@@ -70,7 +68,7 @@ async def listing(session: AsyncSession, reach: Reach, window: rows.Window, aske
     if asked.enabled is not None:
         found = found.where(m.Key.enabled == asked.enabled)
     if asked.tag is not None:
-        found = found.where(m.Key.tags.contains(array([asked.tag], type_=Text)))
+        found = found.where(m.Key.tags.contains([asked.tag]))
     return await rows.page(session, found, m.Key.id, "key", window)
 
 

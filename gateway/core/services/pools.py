@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.core import models as m
-from gateway.core.db import PublicId
 from gateway.core.domain import Strategy
 from gateway.core.ids import new_id
 from gateway.core.services import rows
@@ -47,9 +45,8 @@ async def change(session: AsyncSession, pool: m.Pool, values: Mapping[str, Any])
 
 async def delete(session: AsyncSession, pool: m.Pool) -> None:
     """Raises Conflict while accounts or keys name it: a key bound to a pool never falls back to the rest."""
-    named = array([pool.id], type_=PublicId("pool"))
     for model in (m.Account, m.Key):
-        used = select(model.id).where(model.pools.contains(named), model.deleted_at.is_(None)).limit(1)
+        used = select(model.id).where(model.pools.contains([pool.id]), model.deleted_at.is_(None)).limit(1)
         holder = (await session.execute(used)).scalar_one_or_none()
         if holder is not None:
             raise Conflict(f"the pool is named by {holder}")
@@ -63,7 +60,7 @@ async def resolve(session: AsyncSession, tenant_id: str, named: Sequence[str]) -
         return []
     found = await session.execute(select(m.Pool.id, m.Pool.name).where(m.Pool.tenant_id == tenant_id))
     known: dict[str, str] = {}
-    for identifier, name in found.tuples():
+    for identifier, name in found.all():
         known.setdefault(name, identifier)
         known[identifier] = identifier
     for at, name in enumerate(named):

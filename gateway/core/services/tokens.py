@@ -63,7 +63,7 @@ async def presented(session: AsyncSession, peppers: Peppers, secret: str) -> tup
             or_(m.Token.expires_at.is_(None), m.Token.expires_at > now),
         )
     )
-    row = (await session.execute(found)).tuples().one_or_none()
+    row = (await session.execute(found)).one_or_none()
     if row is None:
         return None
     token, user = row

@@ -205,8 +205,11 @@ def _called(tool: Tool, arguments: dict[str, Any]) -> Call:
 
 
 def _directed(ask: Ask) -> tuple[str, dict[str, Any]] | None:
-    """`MOCK_TOOL name {json}` in the last user text: for clients whose model name is fixed."""
-    if "MOCK_TOOL" not in ask.text or not (found := _DIRECTIVE.search(ask.text)):
+    """`MOCK_TOOL name {json}` in the last user text: for clients whose model name is fixed.
+
+    Not for a request without tools: clients also send the text to a model that titles or routes.
+    """
+    if not ask.tools or "MOCK_TOOL" not in ask.text or not (found := _DIRECTIVE.search(ask.text)):
         return None
     try:
         arguments, _ = json.JSONDecoder().raw_decode(ask.text, found.end())

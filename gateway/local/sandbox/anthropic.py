@@ -179,7 +179,7 @@ def whole(ask: Ask, answer: Answer) -> bytes:
 
 def plain_events(answer: Answer) -> Iterator[tuple[dict[str, Any], int]]:
     """The events of a stream before they are framed, with the output tokens up to each."""
-    yield {"type": "message_start", "message": _message(answer)}, 1
+    yield {"type": "message_start", "message": _message(answer)}, 0
     spoken = 0
     for index, (_, start, deltas) in enumerate(_blocks(answer)):
         yield {"type": "content_block_start", "index": index, "content_block": start}, spoken

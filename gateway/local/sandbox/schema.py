@@ -5,6 +5,7 @@ Reads the JSON Schema that providers accept, and Gemini's OpenAPI flavour (types
 
 import re
 from collections.abc import Mapping
+from math import ceil, floor, inf
 from typing import Any, cast
 
 _FORMATS = {
@@ -99,12 +100,23 @@ class _Example:
 
 
 def _number(node: Mapping[str, Any], whole: bool) -> int | float:
-    step = node.get("multipleOf") or 1
-    low = node.get("minimum")
-    if isinstance(above := node.get("exclusiveMinimum"), int | float) and not isinstance(above, bool):
-        low = above + step if whole or low is None else max(low, above + step)
-    if low is None:
-        high = node.get("maximum", node.get("exclusiveMaximum"))
-        low = min(0, high - step) if isinstance(high, int | float) else 0
-    multiple = -(-low // step) * step
-    return int(multiple) if whole else float(multiple)
+    """The first plain value within the bounds. One comes before nought: "1 to 100" may be in the description alone."""
+    low = max(_numbers(node, "minimum", "exclusiveMinimum"), default=-inf)
+    high = min(_numbers(node, "maximum", "exclusiveMaximum"), default=inf)
+    step = float(node.get("multipleOf") or 1)
+    start = low if low > -inf else high - step if high < inf else 0.0
+    near = (ceil(start / step) * step, (floor(start / step) + 1) * step, start, (low + high) / 2)
+
+    edges = _numbers(node, "exclusiveMinimum", "exclusiveMaximum")
+
+    def fits(value: float) -> bool:
+        even = value % step == 0 or not (whole or "multipleOf" in node)
+        return low <= value <= high and value not in edges and even
+
+    value = next((v for v in (1.0, *near) if fits(v)), start)
+    return int(value) if whole else value
+
+
+def _numbers(node: Mapping[str, Any], *names: str) -> list[float]:
+    values = (node.get(name) for name in names)
+    return [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]

@@ -43,7 +43,7 @@ def test_the_same_request_gives_the_same_answer() -> None:
 
 def test_a_tool_is_called_with_conforming_arguments_until_its_result_is_there() -> None:
     called = composed(ask(tools=(TOOL,)), "tool")
-    assert called.call and called.call.arguments == {"a": 0}
+    assert called.call and called.call.arguments == {"a": 1}
     assert (called.stop, called.text) == ("tool", ())
     done = composed(ask(tools=(TOOL,), result="42"), "tool")
     assert done.call is None
@@ -60,7 +60,8 @@ def test_a_directive_in_the_text_calls_a_tool() -> None:
     answer = composed(ask('please MOCK_TOOL exec_command {"cmd": "echo {}"} ; go', tools=(TOOL,)))
     assert answer.call
     assert (answer.call.tool.name, answer.call.arguments) == ("exec_command", {"cmd": "echo {}"})
-    assert composed(ask("MOCK_TOOL broken {oops")).call is None
+    assert composed(ask("MOCK_TOOL broken {oops", tools=(TOOL,))).call is None
+    assert composed(ask('MOCK_TOOL exec_command {"cmd": "ls"}')).call is None
 
 
 def test_a_schema_is_answered_with_json_whatever_the_limit() -> None:

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import httpx2
 import pytest
@@ -92,7 +93,7 @@ async def test_counting_and_embedding(sandbox, google) -> None:
     counted = await google.aio.models.count_tokens(model="gemini-2.5-pro", contents="say hello")
     answer = await google.aio.models.generate_content(model="gemini-2.5-pro", contents="say hello")
     assert counted.total_tokens == answer.usage_metadata.prompt_token_count
-    vectors = await google.aio.models.embed_content(model="gemini-embedding-2", contents=["one", "two"])
+    vectors = await google.aio.models.embed_content(model="gemini-embedding-001", contents=["one", "two"])
     assert [len(e.values) for e in vectors.embeddings] == [768, 768]
     assert [row.operation for row in sandbox.bill().rows] == ["count", "generate", "embed"]
 
@@ -119,13 +120,15 @@ async def test_errors_are_the_sdks_own(sandbox, google, model, code, status) -> 
         await google.aio.models.generate_content(model=model, contents="hi")
     assert (caught.value.code, caught.value.status) == (code, status)
     if "retry" in model:
-        assert caught.value.details["error"]["details"][0]["retryDelay"] == "34s"
+        details: Any = caught.value.details
+        assert details["error"]["details"][0]["retryDelay"] == "34s"
 
 
 async def test_an_invalid_key(sandbox, google) -> None:
     with pytest.raises(errors.ClientError) as caught:
         await google.aio.models.generate_content(model="sandbox-error-400-key", contents="hi")
-    assert caught.value.details["error"]["details"][0]["reason"] == "API_KEY_INVALID"
+    details: Any = caught.value.details
+    assert details["error"]["details"][0]["reason"] == "API_KEY_INVALID"
     async with gemini_client(sandbox.url, "revoked-key") as revoked:
         with pytest.raises(errors.ClientError) as caught:
             await revoked.aio.models.generate_content(model="gemini-2.5-pro", contents="hi")
@@ -136,8 +139,9 @@ async def test_an_invalid_key(sandbox, google) -> None:
 async def test_errors_inside_a_stream(sandbox, google, model) -> None:
     seen = []
     with pytest.raises(errors.ServerError):
-        async for chunk in await google.aio.models.generate_content_stream(model=model, contents="hi"):
-            seen.append(chunk)
+        stream = await google.aio.models.generate_content_stream(model=model, contents="hi")
+        async for chunk in stream:
+            seen.append(chunk)  # noqa: PERF401 - a comprehension would lose what came before the error
     assert len(seen) == (5 if "late" in model else 0)
 
 

@@ -1,0 +1,153 @@
+"""Upstream accounts. Credentials go in and never come out."""
+
+from typing import Any
+
+from litestar import Controller, delete, get, patch, post
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import UNSET
+
+from admin import checks, probe, trail
+from admin.deps import Asking, Database, Holding, Part, Within
+from admin.resources import Resources
+from admin.schemas.accounts import AccountDraft, AccountPatch, AccountView, TestAsked, TestResult, view
+from admin.schemas.page import Page, given, named, page
+from gateway.core import models as m
+from gateway.core.services import accounts, rows, tenants
+from gateway.core.services.reach import Reach
+from gateway.platforms import PLATFORMS
+
+_APART = frozenset({"tenant_id", "credentials"})
+
+
+class AccountController(Controller):
+    path = "/accounts"
+    tags = ("accounts",)
+
+    @get(opt={"permission": "accounts:read"})
+    async def listing(
+        self,
+        session: Database,
+        reach: Within,
+        window: Part,
+        tenant_id: FromQuery[str | None] = None,
+        platform: FromQuery[str | None] = None,
+        provider: FromQuery[str | None] = None,
+        pool_id: FromQuery[str | None] = None,
+        enabled: FromQuery[bool | None] = None,
+        q: FromQuery[str | None] = None,
+    ) -> Page[AccountView]:
+        asked = accounts.AccountFilter(
+            tenant_id=tenant_id, platform=platform, provider=provider, pool_id=pool_id, enabled=enabled, q=q
+        )
+        return page(await accounts.listing(session, reach, window, asked), view)
+
+    @post(opt={"permission": "accounts:write"})
+    async def create(
+        self, session: Database, caller: Asking, reach: Within, resources: Holding, data: JSONBody[AccountDraft]
+    ) -> AccountView:
+        tenant_id = await tenants.home(session, reach, data.tenant_id, caller.roles)
+        credentials = data.credentials or {}
+        checks.account(data.platform, credentials, data.options or {}, data.base_url)
+        values: dict[str, Any] = {
+            "provider": data.platform,
+            "explicit_only": PLATFORMS[data.platform].explicit_only,
+            **named(given(data, leaving=_APART)),
+        }
+        if data.timeouts is not None:
+            values["timeouts"] = checks.timeouts(data.timeouts)
+        account = await accounts.create(session, resources.sealer, tenant_id, values, credentials)
+        await trail.note(session, caller, "accounts.create", account.id, tenant_id=tenant_id, after=view(account))
+        return view(account)
+
+    @get("/{account_id:str}", opt={"permission": "accounts:read"})
+    async def read(self, session: Database, reach: Within, account_id: FromPath[str]) -> AccountView:
+        return view(await accounts.find(session, reach, account_id))
+
+    @patch("/{account_id:str}", opt={"permission": "accounts:write"})
+    async def change(
+        self,
+        session: Database,
+        caller: Asking,
+        reach: Within,
+        resources: Holding,
+        account_id: FromPath[str],
+        data: JSONBody[AccountPatch],
+    ) -> AccountView:
+        """`credentials`, when given, replace the old ones as a whole."""
+        account = await accounts.find(session, reach, account_id, lock=True)
+        values = _meant(account, data)
+        credentials = None if data.credentials is UNSET else data.credentials
+        if credentials is not None or values.keys() & {"options", "base_url"}:
+            checks.account(
+                account.platform,
+                accounts.credentials(account, resources.sealer) if credentials is None else credentials,
+                values.get("options", account.options),
+                values.get("base_url", account.base_url),
+            )
+        before = view(account)
+        await accounts.change(session, resources.sealer, account, values, credentials)
+        action = "accounts.change" if credentials is None else "accounts.change_credentials"
+        await trail.note(
+            session, caller, action, account.id, tenant_id=account.tenant_id, before=before, after=view(account)
+        )
+        return view(account)
+
+    @delete("/{account_id:str}", opt={"permission": "accounts:write"})
+    async def remove(
+        self, session: Database, caller: Asking, reach: Within, resources: Holding, account_id: FromPath[str]
+    ) -> None:
+        """Its credentials are erased; the ledger keeps its id."""
+        account = await accounts.find(session, reach, account_id, lock=True)
+        await trail.note(
+            session, caller, "accounts.delete", account.id, tenant_id=account.tenant_id, before=view(account)
+        )
+        await accounts.delete(session, resources.sealer, account)
+
+    @post("/{account_id:str}/enable", opt={"permission": "accounts:write"}, status_code=200)
+    async def enable(self, session: Database, caller: Asking, reach: Within, account_id: FromPath[str]) -> AccountView:
+        account = await accounts.find(session, reach, account_id, lock=True)
+        await accounts.switch(session, account, enabled=True)
+        await trail.note(session, caller, "accounts.enable", account.id, tenant_id=account.tenant_id, after=_ON)
+        return view(account)
+
+    @post("/{account_id:str}/disable", opt={"permission": "accounts:write"}, status_code=200)
+    async def disable(self, session: Database, caller: Asking, reach: Within, account_id: FromPath[str]) -> AccountView:
+        """The operator's switch: within two seconds no gateway chooses it. Running requests finish."""
+        account = await accounts.find(session, reach, account_id, lock=True)
+        await accounts.switch(session, account, enabled=False)
+        await trail.note(session, caller, "accounts.disable", account.id, tenant_id=account.tenant_id, after=_OFF)
+        return view(account)
+
+    @post("/{account_id:str}/test", opt={"permission": "accounts:write"}, status_code=200)
+    async def test(
+        self, reach: Within, resources: Holding, account_id: FromPath[str], data: JSONBody[TestAsked | None] = None
+    ) -> TestResult:
+        """One real cheap request, past the pool. The upstream's words are cut to 500 characters, without secrets."""
+        return await _tested(resources, reach, account_id, data.model if data else None)
+
+
+_ON: dict[str, Any] = {"enabled": True}
+_OFF: dict[str, Any] = {"enabled": False}
+
+
+def _meant(account: m.Account, data: AccountPatch) -> dict[str, Any]:
+    """The values of a PATCH; what the platform decides by default is its again when null is said."""
+    own: dict[str, Any] = {
+        **accounts.DEFAULTS,
+        "provider": account.platform,
+        "explicit_only": PLATFORMS[account.platform].explicit_only,
+    }
+    values = rows.cleared(given(data, leaving=_APART), own)
+    if data.timeouts is not UNSET and data.timeouts is not None:
+        values["timeouts"] = checks.timeouts(data.timeouts)
+    return values
+
+
+async def _tested(resources: Resources, reach: Reach, account_id: str, model: str | None) -> TestResult:
+    """No transaction is open while the upstream is asked."""
+    async with resources.database() as session:
+        row = await accounts.find(session, reach, account_id)
+        recent = await accounts.recent_model(session, row)
+    platform = PLATFORMS[row.platform]
+    account = accounts.opened(row, resources.sealer, platform.base_url or "")
+    return await probe.run(resources.upstream, platform, account, model or probe.known_model(account) or recent)

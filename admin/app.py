@@ -1,0 +1,90 @@
+"""The control plane: a Litestar app on a port of its own."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from litestar import Litestar, Router
+from litestar.exceptions import HTTPException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ControllerRouterHandler
+
+from admin.api.accounts import AccountController
+from admin.api.audit import AuditController
+from admin.api.keys import KeyController
+from admin.api.me import MeController
+from admin.api.pools import PoolController
+from admin.api.requests import RequestController
+from admin.api.session import SessionController
+from admin.api.tenants import TenantController
+from admin.api.tokens import TokenController
+from admin.api.usage import UsageController
+from admin.api.users import UserController
+from admin.auth import Authenticate, permitted
+from admin.deps import DEPENDENCIES
+from admin.docs import openapi, page
+from admin.edge import Edge
+from admin.errors import respond
+from admin.health import health
+from admin.resources import Resources, open_resources
+from gateway.core.settings import Settings
+
+BODY_LIMIT = 1 << 20
+CONTROLLERS: tuple[ControllerRouterHandler, ...] = (
+    SessionController,
+    MeController,
+    TenantController,
+    UserController,
+    TokenController,
+    KeyController,
+    AccountController,
+    PoolController,
+    UsageController,
+    RequestController,
+    AuditController,
+)
+
+
+def create_app(settings: Settings, resources: Resources | None = None) -> Litestar:
+    """`resources`: opened by someone else, who closes them; by default the app's lifespan opens its own."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
+        if resources is not None:
+            app.state.resources = resources
+            yield
+            return
+        async with open_resources(settings) as opened:
+            app.state.resources = opened
+            yield
+
+    app = Litestar(
+        [Router("/admin/v1", route_handlers=CONTROLLERS), openapi, page, health],
+        dependencies=DEPENDENCIES,
+        middleware=[Authenticate()],
+        guards=[permitted],
+        exception_handlers={HTTPException: respond, Exception: respond},
+        lifespan=[lifespan],
+        request_max_body_size=BODY_LIMIT,
+        openapi_config=_openapi(),
+        logging_config=None,
+        debug=False,
+    )
+    app.asgi_handler = cast("Any", Edge(app.asgi_handler, settings))
+    return app
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="poolgate admin API",
+        version="1",
+        description="Errors are RFC 9457 problems with a stable `code`. Lists are `{data, next_cursor, has_more}`.",
+        path="/admin/schema",
+        render_plugins=[JsonRenderPlugin()],
+        security=[{"token": []}],
+        components=Components(
+            security_schemes={"token": SecurityScheme(type="http", scheme="bearer", description="pgadm_…")}
+        ),
+    )

@@ -1,0 +1,200 @@
+"""Takes rows from the streams into PostgreSQL, each exactly once.
+
+One batch of a tag is one transaction: COPY into a temporary table, insert what is new, apply the roll-up from the rows
+really written, and note how far each journal is committed. Then the entries are acknowledged and deleted, and the
+gateways are told. A crash between commit and acknowledgement makes the batch come again, and nothing happens twice.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from gateway.core.ledger import Row, decode
+from gateway.core.names import prefix
+
+GROUP = "ledger"
+BATCH = 500
+NIL = UUID(int=0)
+log = structlog.get_logger()
+
+COLUMNS: Sequence[str] = (
+    "request_id", "received_at", "client_request_id", "tenant_id", "user_id", "key_id", "account_id", "platform",
+    "provider", "protocol", "path", "model_asked", "model_used", "stream", "status", "error_code", "ending",
+    "usage_source", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
+    "output_tokens", "reasoning_tokens", "cost", "currency", "price_version", "unpriced", "first_byte_at", "ended_at",
+    "overhead_us", "attempts", "client_ip", "user_agent", "session_id",
+)  # fmt: skip
+_KEY = {"request_id", "received_at"}
+_IDS = {"request_id", "tenant_id", "user_id", "key_id", "account_id"}
+_TIMES = {"received_at", "first_byte_at", "ended_at"}
+_SUMS = (
+    "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens",
+    "reasoning_tokens",
+)  # fmt: skip
+_LIST = ", ".join(COLUMNS)
+
+_STAGE = "CREATE TEMP TABLE IF NOT EXISTS arriving (LIKE requests INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
+# A real row replaces what the sweep wrote in its place; the roll-up then takes the difference.
+_INSERT = f"""
+WITH arrived AS (
+    SELECT DISTINCT ON (request_id, received_at) {_LIST} FROM arriving
+    ORDER BY request_id, received_at, (ending = 'gateway_lost')
+), lost AS (
+    SELECT r.* FROM requests r JOIN arrived a USING (request_id, received_at)
+    WHERE r.ending = 'gateway_lost' AND a.ending <> 'gateway_lost'
+    FOR UPDATE OF r
+), written AS (
+    INSERT INTO requests ({_LIST}) SELECT {_LIST} FROM arrived
+    ON CONFLICT (request_id, received_at) DO UPDATE SET
+        {", ".join(f"{name} = EXCLUDED.{name}" for name in COLUMNS if name not in _KEY)}
+    WHERE requests.ending = 'gateway_lost' AND EXCLUDED.ending <> 'gateway_lost'
+    RETURNING {_LIST}
+), counted AS (
+    SELECT *, 1 AS sign FROM (SELECT {_LIST} FROM written) w
+    UNION ALL
+    SELECT *, -1 FROM (SELECT {_LIST} FROM lost) l
+)
+INSERT INTO usage_hours AS u (hour, tenant_id, key_id, user_id, account_id, platform, model, requests, errors,
+    unpriced, {", ".join(_SUMS)}, cost)
+SELECT date_trunc('hour', received_at, 'UTC'), tenant_id, key_id, (array_agg(user_id))[1],
+    coalesce(account_id, '{NIL}'), coalesce(platform, ''), coalesce(model_used, model_asked), sum(sign),
+    sum(sign) FILTER (WHERE status >= 400 OR ending NOT IN ('complete', 'client_abort_drained', 'client_abort_cut')),
+    sum(sign) FILTER (WHERE unpriced), {", ".join(f"sum(sign * {name})" for name in _SUMS)},
+    coalesce(sum(sign * cost), 0)
+FROM counted GROUP BY 1, 2, 3, 5, 6, 7
+ON CONFLICT (hour, tenant_id, key_id, account_id, platform, model) DO UPDATE SET
+    requests = u.requests + EXCLUDED.requests, errors = u.errors + EXCLUDED.errors,
+    unpriced = u.unpriced + EXCLUDED.unpriced, {", ".join(f"{name} = u.{name} + EXCLUDED.{name}" for name in _SUMS)},
+    cost = u.cost + EXCLUDED.cost
+"""  # noqa: S608  # names of our own columns only
+_INSERT = (
+    _INSERT.replace("sum(sign) FILTER", "coalesce(sum(sign) FILTER")
+    .replace("'client_abort_cut')),", "'client_abort_cut')), 0),")
+    .replace("(WHERE unpriced),", "(WHERE unpriced), 0),")
+)
+_COMMITTED = """
+INSERT INTO journals (instance, tag, committed) VALUES ($1, $2, $3)
+ON CONFLICT (instance, tag) DO UPDATE SET committed = EXCLUDED.committed, updated_at = now()
+WHERE journals.committed < EXCLUDED.committed
+"""
+_LAST_USED = """
+UPDATE keys SET last_used_at = used.at FROM unnest($1::uuid[], $2::timestamptz[]) AS used(id, at)
+WHERE keys.id = used.id AND (keys.last_used_at IS NULL OR keys.last_used_at < used.at - interval '1 minute')
+"""
+
+
+class Entry(Struct, frozen=True):
+    """One entry of a stream."""
+
+    id: str
+    instance: str
+    sequence: int
+    row: Row | None
+    """None: it could not be read; it is logged and skipped, never in the way of the others."""
+
+
+def read_entry(identity: str, fields: Mapping[str, str]) -> Entry:
+    lost = fields.get("g")
+    try:
+        row = decode(lost if lost is not None else fields["r"])
+    except (KeyError, msgspec.MsgspecError):
+        row = None
+    if row is not None and lost is not None:
+        row.ending = "gateway_lost"
+        row.account_id = fields.get("a") or None
+    return Entry(identity, fields.get("i", ""), int(fields.get("s", 0)), row)
+
+
+def record(row: Row) -> tuple[Any, ...]:
+    """A row as COPY wants it, in the order of COLUMNS."""
+    values: list[Any] = []
+    for name in COLUMNS:
+        value: Any = getattr(row, name)
+        if value is None:
+            pass
+        elif name in _IDS:
+            value = UUID(value.partition("_")[2])
+        elif name in _TIMES:
+            value = dt.datetime.fromtimestamp(value, dt.UTC)
+            if name == "received_at":
+                value = value.replace(microsecond=round(value.microsecond, -3) % 1_000_000)
+        elif name == "cost":
+            value = Decimal(value).scaleb(-9)
+        elif name == "attempts":
+            value = msgspec.json.encode(value).decode()
+        values.append(value)
+    return tuple(values)
+
+
+async def commit(connection: "asyncpg.Connection[Any]", tag: int, entries: Sequence[Entry]) -> dict[str, int]:
+    """One batch, one transaction. Returns how far each journal is committed in this tag now."""
+    rows = [entry.row for entry in entries if entry.row is not None]
+    for entry in entries:
+        if entry.row is None:
+            log.error("a row of the ledger cannot be read", stream=tag, entry=entry.id, instance=entry.instance)
+    async with connection.transaction():
+        done = await _progress(connection, tag, entries)
+        if rows:
+            await connection.execute(_STAGE)
+            await connection.copy_records_to_table("arriving", records=map(record, rows), columns=list(COLUMNS))
+            await connection.execute(_INSERT)
+            await connection.execute(_LAST_USED, *_last_used(rows))
+        for instance, committed in done.items():
+            await connection.execute(_COMMITTED, instance, tag, committed)
+    return done
+
+
+def _last_used(rows: Sequence[Row]) -> tuple[list[UUID], list[dt.datetime]]:
+    latest: dict[str, float] = {}
+    for row in rows:
+        latest[row.key_id] = max(row.received_at, latest.get(row.key_id, 0))
+    ids = [UUID(key_id.partition("_")[2]) for key_id in latest]
+    return ids, [dt.datetime.fromtimestamp(at, dt.UTC) for at in latest.values()]
+
+
+async def _progress(connection: "asyncpg.Connection[Any]", tag: int, entries: Sequence[Entry]) -> dict[str, int]:
+    """How far each journal will be committed. Only without gaps: what is missing is still in the journal."""
+    instances = sorted({entry.instance for entry in entries if entry.sequence})
+    found = await connection.fetch(
+        "SELECT instance, committed FROM journals WHERE tag = $1 AND instance = ANY($2)", tag, instances
+    )
+    before = {str(row["instance"]): int(row["committed"]) for row in found}
+    done = dict.fromkeys(instances, 0) | before
+    for entry in entries:
+        if entry.sequence and entry.sequence == done[entry.instance] + 1:
+            done[entry.instance] = entry.sequence
+    return {instance: value for instance, value in done.items() if value}
+
+
+async def drain(redis: Redis, connection: "asyncpg.Connection[Any]", tag: int, *, pending: bool = False) -> int:
+    """One batch of a tag, from what a former leader left (`pending`) or what is new. Returns its size."""
+    stream = prefix(tag) + "u"
+    try:
+        reply: Any = await redis.xreadgroup(GROUP, "jobs", {stream: "0" if pending else ">"}, count=BATCH)
+    except ResponseError as error:
+        if not str(error).startswith("NOGROUP"):
+            raise
+        await redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
+        return 0
+    found = [(identity, fields) for _, batch in reply or () for identity, fields in batch]
+    if not found:
+        return 0
+    entries = [read_entry(identity, fields or {}) for identity, fields in found]
+    done = await commit(connection, tag, entries)
+    ids = [entry.id for entry in entries]
+    async with redis.pipeline(transaction=True) as pipeline:
+        pipeline.xack(stream, GROUP, *ids)
+        pipeline.xdel(stream, *ids)
+        if done:
+            pipeline.hset(prefix(tag) + "done", mapping={name: str(value) for name, value in done.items()})
+        await pipeline.execute()
+    return len(entries)

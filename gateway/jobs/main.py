@@ -1,0 +1,116 @@
+"""The leader's loops, under one task group that ends with the leadership."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.core import db, logs
+from gateway.core import redis as redis_url
+from gateway.core.migrate import check_revision
+from gateway.core.names import TAGS, prefix
+from gateway.core.scripts import SWEEP
+from gateway.core.settings import Settings
+from gateway.jobs import ledger, partitions
+from gateway.jobs.leader import leadership
+
+_IDLE = 0.2
+_SWEEP_EVERY = 5.0
+_SWEEP_BATCH = 200
+_AWAY = (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+log = structlog.get_logger()
+
+
+def run(settings: Settings) -> None:
+    """Until a signal. Raises UnknownRevision when the database is not of this version."""
+    logs.configure()
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_main(settings))
+
+
+async def _main(settings: Settings) -> None:
+    async with db.engine(settings.database_url) as engine:
+        await check_revision(engine)
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    while True:
+        try:
+            await lead(settings)
+        except* _AWAY as errors:
+            log.warning("the leader's work stopped", reason=[type(error).__name__ for error in errors.exceptions])
+        await asyncio.sleep(1)
+
+
+async def lead(settings: Settings) -> None:
+    """Leads until the connection that holds the lock is lost."""
+    async with leadership(settings.database_url) as connection, redis_url.client(settings.redis_url) as redis:
+        log.info("this process leads the jobs")
+        turn = asyncio.Lock()  # asyncpg: one statement at a time on a connection
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(commit_rows(redis, connection, turn))
+            tasks.create_task(_every(1.0, lambda: warm(redis)))
+            tasks.create_task(_every(_SWEEP_EVERY, lambda: sweep(redis)))
+            tasks.create_task(_every(3600.0, lambda: make_partitions(connection, turn)))
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
+    while True:
+        try:
+            await work()
+        except RedisError as error:
+            log.warning("background work failed", reason=type(error).__name__)
+        await asyncio.sleep(seconds)
+
+
+async def commit_rows(redis: Redis, connection: "asyncpg.Connection[Any]", turn: asyncio.Lock) -> None:
+    """Rows from the streams into PostgreSQL, first what a former leader had taken and not finished."""
+    pending = True
+    while True:
+        taken = 0
+        try:
+            for tag in range(TAGS):
+                async with turn:
+                    taken += await ledger.drain(redis, connection, tag, pending=pending)
+        except RedisError as error:
+            log.warning("the ledger waits for Redis", reason=type(error).__name__)
+            pending = True
+            await asyncio.sleep(1)
+            continue
+        pending = pending and taken > 0
+        if not taken:
+            await asyncio.sleep(_IDLE)
+
+
+async def warm(redis: Redis) -> None:
+    """Says that the counters can be trusted, once they stand."""
+    async with redis.pipeline(transaction=False) as pipeline:
+        for tag in range(TAGS):
+            pipeline.set(prefix(tag) + "epoch", uuid4().hex, nx=True)
+        await pipeline.execute()
+
+
+async def sweep(redis: Redis) -> int:
+    """Requests whose gateway has gone get their row. Returns how many there were."""
+    taken = 0
+    for tag in range(TAGS):
+        taken += int(await redis.eval(SWEEP.source.decode(), 1, prefix(tag), _SWEEP_BATCH))
+    if taken:
+        log.warning("requests of a gateway that has gone were swept", requests=taken)
+    return taken
+
+
+async def make_partitions(connection: "asyncpg.Connection[Any]", turn: asyncio.Lock) -> None:
+    async with turn:
+        made = await partitions.make_ahead(connection, dt.datetime.now(dt.UTC).date())
+    if made:
+        log.info("partitions were made", tables=made)

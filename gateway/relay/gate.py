@@ -1,0 +1,204 @@
+"""All that the pipeline works with in one process: configuration, keys, states, Redis, upstreams, the running requests.
+
+`open_gate` is the one place where it is put together, and everything in it ends with that context.
+"""
+
+import time
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from redis.asyncio import Redis
+
+from gateway.core import db, ledger, prices, snapshot
+from gateway.core import redis as redis_url
+from gateway.core.domain import Account, Caller
+from gateway.core.errors import GatewayError, Unavailable
+from gateway.core.migrate import check_revision
+from gateway.core.names import tenant_prefix
+from gateway.core.scripts import Scripts, scripts
+from gateway.core.sealing import Sealer
+from gateway.core.services import configuration
+from gateway.core.settings import Settings
+from gateway.platforms import PLATFORMS
+from gateway.protocols.codec import Codec, Peek
+from gateway.relay.admit import Admission
+from gateway.relay.authenticate import Keys
+from gateway.relay.authorise import Route
+from gateway.relay.call import Call
+from gateway.relay.choose import Candidate, choose
+from gateway.relay.degraded import LocalLimits
+from gateway.relay.exchange import Exchange
+from gateway.relay.journal import Journal
+from gateway.relay.settle import Settler
+from gateway.relay.states import States
+from gateway.upstream import Egress, Upstream
+
+#: Platforms whose options let the gateway ask for usage on behalf of a client.
+_ASKS_USAGE = frozenset(
+    name for name, platform in PLATFORMS.items() if "usage_probe" in platform.options.__struct_fields__
+)
+_WITHOUT_USAGE_FOR = 86_400.0
+
+
+class Gate:
+    """`snapshot` is swapped whole; the rest lives as long as the process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sessions: db.Sessions,
+        sealer: Sealer,
+        redis: Redis,
+        hot: Scripts,
+        upstream: Upstream,
+        journal: Journal,
+    ) -> None:
+        self.settings = settings
+        self.sessions = sessions
+        self.sealer = sealer
+        self.redis = redis
+        self.scripts = hot
+        self.upstream = upstream
+        self.journal = journal
+        self.settler = Settler(journal, hot, settings.spool)
+        self.local = LocalLimits(settings.workers)
+        self.admission = Admission(hot, self.local)
+        self.keys = Keys(settings.peppers, self._find_caller)
+        self.states = States()
+        self.snapshot = snapshot.EMPTY
+        self.prices = prices.shipped()
+        self.exchanges: dict[str, Exchange] = {}
+        self.network_failures: dict[str, int] = {}
+        self.without_usage: dict[str, float] = {}
+        self.body_bytes = 0
+        """Of all request bodies that are held in memory."""
+        self.leaving = False
+        """A signal came: `/readyz` says so, while requests are still served."""
+        self.draining = False
+        self.started_at = time.time()
+        self.database_at = time.monotonic()
+        """When the configuration was last read from PostgreSQL."""
+        self.redis_at = time.monotonic()
+        self.refusals: dict[tuple[str, str], int] = {}
+        """Refused before admission, by key and code: they make no row."""
+
+    async def _find_caller(self, digests: Sequence[bytes]) -> Caller | None:
+        async with self.sessions() as session:
+            return await configuration.find_caller(session, digests)
+
+    async def reload(self) -> None:
+        """Reads the snapshot anew and swaps it."""
+        async with self.sessions() as session:
+            self.snapshot = await configuration.load(session, self.sealer, PLATFORMS)
+
+    def prefix_of(self, tenant_id: str) -> str:
+        return tenant_prefix(tenant_id)
+
+    def check_open(self) -> None:
+        """Raises Unavailable while going down, or when the configuration is too old to be trusted."""
+        if self.draining:
+            raise Unavailable("The gateway is going down.", code="draining", retry_after=1)
+        if self.stale():
+            raise Unavailable("The configuration cannot be read.", code="overloaded", retry_after=5)
+
+    def database_age(self) -> float:
+        """Seconds since the configuration was last read from PostgreSQL."""
+        return time.monotonic() - self.database_at
+
+    def closes_without_redis(self) -> bool:
+        """Whether some limit refuses while Redis is away, so that this process had better get no traffic."""
+        return any(limit.on_limiter_failure == "closed" for limit in self.keys.limits())
+
+    def stale(self) -> bool:
+        """With neither PostgreSQL nor Redis for `stale_max` seconds, a revoked key could go on being used."""
+        return time.monotonic() - max(self.database_at, self.redis_at) > self.settings.stale_max
+
+    def usable(self, route: Route, tried: Collection[str]) -> Sequence[Candidate]:
+        """The candidates that have not been tried; empty when there is none."""
+        try:
+            found = choose(route, self.snapshot, self.states, time.time())
+        except GatewayError:
+            return ()
+        return [one for one in found if one.account.id not in tried]
+
+    def network_failed(self, account_id: str) -> int:
+        """How often in a row the account could not be reached, this time included."""
+        count = self.network_failures.get(account_id, 0) + 1
+        self.network_failures[account_id] = count
+        return count
+
+    def asks_usage(self, account: Account, codec: Codec, peek: Peek) -> bool:
+        """Whether we ask for a stream's usage because the client did not."""
+        if codec.with_usage is None or not peek.stream or peek.include_usage:
+            return False
+        if account.platform not in _ASKS_USAGE or not account.options.get("usage_probe", True):
+            return False
+        return self.without_usage.get(account.id, 0) < time.time()
+
+    def refuses_usage(self, account_id: str) -> None:
+        """The upstream does not know `stream_options`: it is not asked again for a day."""
+        self.without_usage[account_id] = time.time() + _WITHOUT_USAGE_FOR
+
+    def admitted(self, exchange: Exchange) -> None:
+        self.exchanges[exchange.call.request_id] = exchange
+        account_id = exchange.lease.candidate.account.id
+        self.states.in_flight[account_id] = self.states.in_flight.get(account_id, 0) + 1
+
+    def moved(self, before: str, after: str) -> None:
+        """A failover took a running request from one account to another."""
+        self._left(before)
+        self.states.in_flight[after] = self.states.in_flight.get(after, 0) + 1
+
+    def _left(self, account_id: str) -> None:
+        left = self.states.in_flight.get(account_id, 0) - 1
+        if left > 0:
+            self.states.in_flight[account_id] = left
+        else:
+            self.states.in_flight.pop(account_id, None)
+
+    def settle(self, exchange: Exchange) -> None:
+        """The exchange is over: leases back, row out."""
+        lease = exchange.lease
+        self.exchanges.pop(exchange.call.request_id, None)
+        self._left(lease.candidate.account.id)
+        self.admission.release(lease)
+        row = ledger.encode(exchange.row)
+        self.settler.settle(lease.tag, lease.request_id, lease.candidate.account.id, lease.names, row)
+
+    def hold_body(self, call: Call, size: int) -> None:
+        """Counts a request body against the process's bound. Raises Unavailable when it would not fit."""
+        if self.body_bytes + size > self.settings.body_memory:
+            raise Unavailable("Too many requests are in memory.", code="overloaded", retry_after=1)
+        self.body_bytes += size
+        call.held += size
+
+    def drop_body(self, call: Call) -> None:
+        """No further attempt can need the body."""
+        self.body_bytes -= call.held
+        call.held = 0
+        call.body = b""
+
+    def cut(self, key_id: str, error: GatewayError) -> None:
+        """Ends the running requests of a key."""
+        for exchange in [one for one in self.exchanges.values() if one.route.caller.key_id == key_id]:
+            exchange.stop(error)
+
+
+@asynccontextmanager
+async def open_gate(settings: Settings) -> AsyncGenerator[Gate]:
+    """The process's gate, with the configuration read. Its background work is `gateway.relay.background`."""
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(db.engine(settings.database_url))
+        await check_revision(engine)
+        redis = await stack.enter_async_context(redis_url.client(settings.redis_url))
+        connect, greeting = redis_url.connector(settings.redis_url)
+        hot = await stack.enter_async_context(scripts(connect, greeting))
+        own_ports = [port for port in (settings.gateway_port, settings.admin_port) if port]
+        egress = Egress(settings.egress_allow, own_ports=own_ports)
+        upstream = await stack.enter_async_context(Upstream(egress))
+        journal = Journal.open(settings.spool)
+        stack.callback(journal.close)
+        gate = Gate(settings, db.sessions(engine), Sealer(settings.master_key_bytes), redis, hot, upstream, journal)
+        hot.reconnected = gate.settler.interrupt
+        await gate.reload()
+        yield gate

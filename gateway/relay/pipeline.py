@@ -1,0 +1,80 @@
+"""The request path: authenticate → authorise → choose → admit → send → deliver → settle."""
+
+import asyncio
+import time
+
+from gateway.core.errors import GatewayError, Internal, InvalidRequest
+from gateway.protocols import CODECS
+from gateway.protocols.codec import InvalidBody
+from gateway.relay import meter
+from gateway.relay.authenticate import authenticate
+from gateway.relay.authorise import authorise
+from gateway.relay.call import Call
+from gateway.relay.choose import choose
+from gateway.relay.downstream import Downstream
+from gateway.relay.exchange import Exchange, Phase
+from gateway.relay.gate import Gate
+from gateway.relay.reply import answer_headers, names_account
+from gateway.relay.send import Outcome, send
+
+
+async def relay(call: Call, gate: Gate, downstream: Downstream) -> None:
+    """One request, from its head to its row. Raises the GatewayError to show while no byte has gone out."""
+    exchange = await admitted(call, gate, downstream)
+    try:
+        outcome = await send(exchange)
+        await deliver(exchange, outcome)
+    except GatewayError as error:
+        exchange.failed(error)
+        raise
+    except asyncio.CancelledError:
+        stopped = exchange.interrupted()
+        if stopped is None:
+            raise
+        exchange.failed(stopped)
+        if isinstance(stopped, GatewayError):
+            raise stopped from None
+    except Exception:
+        exchange.failed(Internal("internal"))
+        raise
+    finally:
+        exchange.settle()
+
+
+async def admitted(call: Call, gate: Gate, downstream: Downstream) -> Exchange:
+    """Up to the one call to Redis that takes limits and slot together. Nothing is held when it raises."""
+    gate.check_open()
+    caller = await authenticate(call, gate.keys)
+    call.key_id = caller.key_id
+    authenticated = time.perf_counter()
+    call.body = await call.read_body()
+    try:
+        peek = CODECS[call.endpoint.protocol].peek(call.endpoint, call.body)
+    except InvalidBody as error:
+        raise InvalidRequest(error.message, field=error.field) from None
+    route = authorise(call, caller, peek, gate.snapshot.providers(caller.tenant_id))
+    candidates = choose(route, gate.snapshot, gate.states, time.time())
+    row = meter.opening(call, route, peek)
+    chosen = time.perf_counter()
+    lease = await gate.admission.admit(call.request_id, route, candidates, meter.reservation(row), None)
+    exchange = Exchange(gate, call, route, peek, lease, row, downstream)
+    exchange.timing = (authenticated - call.started, chosen - authenticated, time.perf_counter() - chosen)
+    gate.admitted(exchange)
+    return exchange
+
+
+async def deliver(exchange: Exchange, outcome: Outcome) -> None:
+    """Hands the answer, or the upstream's word on a fault of the request itself, to the client."""
+    gate, call = exchange.gate, exchange.call
+    gate.drop_body(call)
+    if outcome.body is None:
+        answer = exchange.answer
+        length = answer.content_length if answer is not None and exchange.filter is None else None
+        await exchange.deliver(outcome.status, answer_headers(exchange, outcome.headers, length))
+        return
+    if names_account(outcome.body, exchange.lease.candidate.account):
+        raise InvalidRequest("The upstream refused the request.", status=outcome.status)
+    exchange.phase = Phase.OVER
+    exchange.row.status = outcome.status
+    headers = answer_headers(exchange, outcome.headers, len(outcome.body))
+    exchange.downstream.respond(outcome.status, headers, outcome.body)

@@ -1,0 +1,58 @@
+"""The answer's head for the client: the upstream's, less what it may not see, with what we add."""
+
+import time
+
+from gateway.core.domain import Account
+from gateway.relay.call import Call, Header
+from gateway.relay.exchange import Exchange
+from gateway.relay.headers import client_headers
+from gateway.relay.standing import limit_headers
+
+_STREAM: list[Header] = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
+_REPLACED = frozenset({b"cache-control", b"x-accel-buffering"})
+
+
+def own_headers(call: Call) -> list[Header]:
+    """On every answer: the request's id, which is the ledger's; the client's own, echoed."""
+    added: list[Header] = [(b"x-request-id", call.request_id.encode())]
+    if call.client_request_id:
+        added.append((b"x-client-request-id", call.client_request_id.encode()))
+    return added
+
+
+def answer_headers(exchange: Exchange, headers: list[Header], length: int | None) -> list[Header]:
+    """The head of an answer that came from an upstream. `length`: of the body in bytes, None when not known."""
+    call, codec = exchange.call, exchange.codec
+    kept = client_headers(headers)
+    if exchange.events:
+        kept = [pair for pair in kept if pair[0] not in _REPLACED] + _STREAM
+    if length is not None:
+        kept.append((b"content-length", b"%d" % length))
+    kept += own_headers(call)
+    kept += limit_headers(codec.limit_headers, exchange.lease.standings, time.time())
+    kept.append((b"server-timing", _timing(exchange)))
+    if exchange.route.caller.debug:
+        account = exchange.lease.candidate.account
+        kept += [
+            (b"x-poolgate-account", account.id.encode()),
+            (b"x-poolgate-platform", account.platform.encode()),
+            (b"x-poolgate-attempts", b"%d" % len(exchange.row.attempts)),
+        ]
+    return kept
+
+
+def _timing(exchange: Exchange) -> bytes:
+    """Milliseconds of each step (https://www.w3.org/TR/server-timing/)."""
+    auth, choose, admit = exchange.timing
+    upstream = max(0.0, exchange.answered_at - exchange.call.started - auth - choose - admit)
+    return (
+        f"auth;dur={auth * 1000:.3f}, choose;dur={choose * 1000:.3f}, "
+        f"admit;dur={admit * 1000:.3f}, upstream;dur={upstream * 1000:.3f}"
+    ).encode()
+
+
+def names_account(body: bytes, account: Account) -> bool:
+    """Whether an error that would pass through holds this account's own ids or secrets."""
+    values = [secret.reveal() for secret in account.credentials.values()]
+    values += [value for value in account.options.values() if isinstance(value, str)]
+    return any(len(value) >= 6 and value.encode() in body for value in values)

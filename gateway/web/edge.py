@@ -1,0 +1,182 @@
+"""The edge: every request that is not a health question. Reads the path once, then relays or answers by ourselves."""
+
+import ipaddress
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import structlog
+
+from gateway.core.errors import GatewayError, Internal, InvalidRequest, NotFound, Refused
+from gateway.core.ledger import new_request
+from gateway.protocols.codec import Endpoint
+from gateway.relay.call import Call
+from gateway.relay.gate import Gate
+from gateway.relay.pipeline import relay
+from gateway.web.connection import EXTENSION, SocketDownstream
+from gateway.web.errors import rendered
+from gateway.web.own import answer
+from gateway.web.routes import Match, NoRoute, match, protocol_near
+
+_NO_ENDPOINT = Endpoint("openai_chat", "own", "")
+log = structlog.get_logger()
+
+
+class Edge:
+    """An ASGI application over one gate. It writes through the connection's own write side, never through `send`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        started = time.perf_counter()
+        downstream: SocketDownstream = scope["extensions"][EXTENSION]
+        request_id, received_at = new_request()
+        headers = scope["headers"]
+        header = dict(reversed(headers))
+        raw_path: bytes = scope["raw_path"]
+        call = Call(
+            request_id=request_id,
+            received_at=received_at,
+            started=started,
+            endpoint=_NO_ENDPOINT,
+            path=raw_path.decode("latin-1"),
+            query=scope["query_string"],
+            headers=headers,
+            header=header,
+            client_ip=client_ip(scope["client"], headers, self._gate.settings.trusted_proxies),
+            read_body=_no_body,
+            client_request_id=_own_id(header.get(b"x-request-id")),
+        )
+        protocol = ""
+        try:
+            try:
+                found = _match(scope["method"], raw_path, header)
+                if found.endpoint is not None:
+                    protocol = found.endpoint.protocol
+                await self._serve(call, found, downstream, receive)
+            except Exception as error:
+                self._fail(call, error, protocol or protocol_near(raw_path, header), downstream)
+        finally:
+            self._gate.drop_body(call)
+
+    async def _serve(self, call: Call, found: Match, downstream: SocketDownstream, receive: Any) -> None:
+        gate = self._gate
+        if found.endpoint is None:
+            status, headers, body = await answer(call, found, gate)
+            headers.append((b"x-request-id", call.request_id.encode()))
+            downstream.respond(status, headers, body)
+            return
+        if found.compat:
+            raise NotFound("Tool compatibility mode is not available.")
+        call.endpoint, call.group, call.path_model = found.endpoint, found.group, found.model
+        if b"content-encoding" in call.header and call.header[b"content-encoding"].lower() != b"identity":
+            raise Refused("A compressed request body is not accepted.", status=415, code="unsupported_encoding")
+
+        async def read_body() -> bytes:
+            return await _read(call, gate, downstream, receive)
+
+        call.read_body = read_body
+        await relay(call, gate, downstream)
+
+    def _fail(self, call: Call, error: Exception, protocol: str, downstream: SocketDownstream) -> None:
+        if not isinstance(error, GatewayError):
+            log.exception("a request failed", request_id=call.request_id)
+            error = Internal("Something went wrong in the gateway.")
+        if error.code == "draining" or isinstance(error, Refused):
+            downstream.close_after()
+        key = (call.key_id, error.code)
+        self._gate.refusals[key] = self._gate.refusals.get(key, 0) + 1
+        status, headers, body = rendered(error, protocol, call.request_id, call.client_request_id)
+        downstream.respond(status, headers, body)
+
+
+async def _no_body() -> bytes:
+    return b""
+
+
+def _match(method: str, raw_path: bytes, header: dict[bytes, bytes]) -> Match:
+    try:
+        return match(method, raw_path)
+    except NoRoute as error:
+        if not error.allow:
+            raise NotFound("There is nothing at this path.") from None
+        if header.get(b"upgrade", b"").lower() == b"websocket" and raw_path.endswith(b"/responses"):
+            raise Refused(
+                "WebSocket is not offered here: use HTTP.",
+                status=426,
+                code="websocket_not_offered",
+                headers={"upgrade": "websocket"},
+            ) from None
+        raise Refused(
+            "The method is not allowed here.",
+            status=405,
+            code="method_not_allowed",
+            headers={"allow": error.allow},
+        ) from None
+
+
+async def _read(call: Call, gate: Gate, downstream: SocketDownstream, receive: Any) -> bytes:
+    """The request's body, within the bounds of size, of time without progress, and of this process's memory."""
+    limit = gate.settings.body_limit
+    told = call.header.get(b"content-length")
+    if told is not None and told.isdigit() and int(told) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise InvalidRequest("The client left before the request was complete.")
+        if downstream.body_overdue:
+            raise Refused("The request's body did not come in time.", status=408, code="request_timeout")
+        part: bytes = message["body"]
+        if part:
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+            gate.hold_body(call, len(part))
+            parts.append(part)
+        if not message["more_body"]:
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(f"The request's body is larger than {limit} bytes.", status=413, code="request_too_large")
+
+
+def _own_id(value: bytes | None) -> str | None:
+    """A client's own request id is kept when it is short and visible ASCII."""
+    if value is None or not 0 < len(value) <= 128 or not all(33 <= byte <= 126 for byte in value):
+        return None
+    return value.decode("ascii")
+
+
+@lru_cache(16)
+def _networks(trusted: tuple[str, ...]) -> Sequence[Any]:
+    return [ipaddress.ip_network(entry, strict=False) for entry in trusted]
+
+
+def client_ip(peer: tuple[str, int] | None, headers: Sequence[tuple[bytes, bytes]], trusted: tuple[str, ...]) -> str:
+    """The client's address: the peer's, or behind trusted proxies the first of X-Forwarded-For, from the right, that
+    is not one of them."""
+    address = peer[0] if peer else ""
+    if not trusted or not address:
+        return address
+    networks = _networks(trusted)
+    hops = [
+        hop.strip().decode("latin-1")
+        for name, value in headers
+        if name == b"x-forwarded-for"
+        for hop in value.split(b",")
+    ]
+    while hops:
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:
+            return address
+        if not any(ip in network for network in networks):
+            return address
+        address = hops.pop()
+    return address

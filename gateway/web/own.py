@@ -1,0 +1,123 @@
+"""Answers of our own on the relay's port: what the key is and may, what it used, which models and providers it has."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+from sqlalchemy import func, select
+
+from gateway.core import models as m
+from gateway.core import state
+from gateway.core.domain import Caller
+from gateway.core.errors import InvalidRequest, NotFound
+from gateway.relay.authenticate import authenticate
+from gateway.relay.call import Call, Header
+from gateway.relay.gate import Gate
+from gateway.web import lists
+from gateway.web.routes import Match
+
+Answer = tuple[int, list[Header], bytes]
+_DAYS = 31
+
+
+async def answer(call: Call, found: Match, gate: Gate) -> Answer:
+    """Raises GatewayError."""
+    if found.name in {"root", "hello"}:
+        return _json({"status": "ok"})
+    gate.check_open()
+    caller = await authenticate(call, gate.keys)
+    call.key_id = caller.key_id
+    if found.name == "key":
+        return _json(await _key(caller, gate))
+    if found.name == "usage":
+        return _json(await _usage(caller, call, gate))
+    listed = lists.visible(caller, gate.snapshot, found.group)
+    if found.name == "providers":
+        return _json(lists.providers(listed, debug=caller.debug))
+    return _json(_models(call, found, listed))
+
+
+def _models(call: Call, found: Match, listed: lists.Visible) -> Any:
+    gemini = found.name.startswith("gemini") or b"x-goog-api-key" in call.header or b"key=" in call.query
+    if found.model is not None:
+        name = found.model.removeprefix("models/")
+        entry = listed.models.get(name)
+        if entry is None:
+            raise NotFound(f"The model {name!r} does not exist.", code="model_not_found", field="model")
+        return lists.gemini_model(entry) if gemini else lists.union_model(entry)
+    query = parse_qs(call.query.decode("latin-1"))
+    if b"anthropic-version" in call.header and not found.name.startswith("gemini"):
+        return lists.anthropic_page(listed, query)
+    return lists.gemini_page(listed, query) if gemini else lists.union_list(listed)
+
+
+async def _key(caller: Caller, gate: Gate) -> dict[str, Any]:
+    return {
+        "id": caller.key_id,
+        "name": caller.name,
+        "tenant_id": caller.tenant_id,
+        "platforms": caller.platforms,
+        "models": caller.models,
+        "groups": caller.groups,
+        "expires_at": state.rfc3339(caller.expires_at) if caller.expires_at else None,
+        "limits": await state.read_limits(gate.redis, caller.tenant_id, caller.limits),
+    }
+
+
+def _moment(query: dict[str, list[str]], name: str, default: datetime) -> datetime:
+    text = query.get(name, [""])[0]
+    if not text:
+        return default
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        raise InvalidRequest(f"{name} is not a time of the form 2026-01-31T00:00:00Z.", field=name) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+_TOKENS = (
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+)
+
+
+async def _usage(caller: Caller, call: Call, gate: Gate) -> dict[str, Any]:
+    query = parse_qs(call.query.decode("latin-1"))
+    now = datetime.fromtimestamp(time.time(), UTC)
+    end = _moment(query, "to", now)
+    start = _moment(query, "from", end - timedelta(days=_DAYS))
+    hour = m.UsageHour
+    day = func.date_trunc("day", hour.hour).label("day")
+    sums = [func.sum(getattr(hour, name)).label(name) for name in ("requests", *_TOKENS)]
+    asked = (
+        select(day, hour.model, *sums, func.sum(hour.cost).label("cost"))
+        .where(hour.key_id == caller.key_id, hour.hour >= start, hour.hour <= end)
+        .group_by(day, hour.model)
+        .order_by(day, hour.model)
+    )
+    async with gate.sessions() as session:
+        rows = (await session.execute(asked)).mappings().all()
+    return {
+        "from": state.rfc3339(start.timestamp()),
+        "to": state.rfc3339(end.timestamp()),
+        "currency": gate.prices.currency,
+        "data": [
+            {
+                "day": f"{row['day']:%Y-%m-%d}",
+                "model": row["model"],
+                **{name: int(row[name]) for name in ("requests", *_TOKENS)},
+                "cost": f"{row['cost']:f}",
+            }
+            for row in rows
+        ],
+    }
+
+
+def _json(value: Any) -> Answer:
+    return 200, [(b"content-type", b"application/json")], msgspec.json.encode(value)

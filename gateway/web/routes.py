@@ -1,0 +1,187 @@
+"""Which path is what: the one place where a path is read. Everything after works on the Match it gives. Pure.
+
+`P/v1/messages` and the like: P is nothing, `/compat_mode`, `/{group}` or `/{group}/compat_mode`, with `compat` for
+`compat_mode`. Fixed names beat groups. Paths are compared as they came: `//`, `.`-segments, `;` and escapes in fixed
+names match nothing.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
+
+from gateway.protocols import CODECS
+from gateway.protocols.codec import Endpoint
+
+COMPAT = frozenset({"compat", "compat_mode"})
+#: Never the name of a group, in any case of letters.
+RESERVED = frozenset(
+    [
+        "responses",
+        "v1",
+        "v1beta",
+        "api",
+        "compat",
+        "compat_mode",
+        "switch",
+        "mcp",
+        "sse",
+        "health",
+        "livez",
+        "readyz",
+        "metrics",
+        "admin",
+        "messages",
+        "models",
+        "deployments",
+    ]
+)
+_GEMINI_VERSIONS = frozenset({"v1", "v1beta"})
+
+
+class Match(Struct, frozen=True):
+    """`name`: relay, or an answer of our own (models, model, gemini_models, key, usage, providers, root, hello)."""
+
+    name: str
+    endpoint: Endpoint | None = None
+    group: str = ""
+    compat: bool = False
+    model: str | None = None
+
+
+class NoRoute(Exception):
+    """`allow` names the methods of a path that is known; empty when it is not."""
+
+    def __init__(self, allow: str = "") -> None:
+        super().__init__(allow)
+        self.allow = allow
+
+
+def _tails() -> Mapping[str, Endpoint]:
+    return {
+        endpoint.path: endpoint for codec in CODECS.values() for endpoint in codec.endpoints if "{" not in endpoint.path
+    }
+
+
+_POST = _tails()
+_ACTIONS: Mapping[str, Endpoint] = {
+    endpoint.action: endpoint for codec in CODECS.values() for endpoint in codec.endpoints if endpoint.action
+}
+_RESPONSES = _POST["/v1/responses"]
+_FIXED: Mapping[str, Endpoint] = {"/responses": _RESPONSES, "/openai/responses": _RESPONSES}
+_AZURE: Mapping[str, Endpoint] = {
+    "chat/completions": _POST["/v1/chat/completions"],
+    "embeddings": _POST["/v1/embeddings"],
+    "responses": _RESPONSES,
+}
+_OWN: Mapping[str, tuple[str, str]] = {
+    "/": ("root", "GET, HEAD"),
+    "/api/hello": ("hello", "GET, HEAD"),
+    "/v1/key": ("key", "GET"),
+    "/v1/usage": ("usage", "GET"),
+    "/v1/providers": ("providers", "GET"),
+}
+
+
+def match(method: str, raw_path: bytes) -> Match:
+    """What this method and path ask for. Raises NoRoute."""
+    try:
+        path = raw_path.decode("ascii")
+    except UnicodeDecodeError:
+        raise NoRoute from None
+    own = _OWN.get(path)
+    if own is not None:
+        return _only(method, own[1], Match(own[0]))
+    fixed = _FIXED.get(path) or (_POST.get(path) if path.startswith("/v1/") else None)
+    if fixed is not None:
+        return _only(method, "POST", Match("relay", fixed))
+    if path.startswith("/openai/deployments/"):
+        return _azure(method, path)
+    if path == "/gemini/v1/chat":
+        return _only(method, "POST", Match("relay", Endpoint("gemini", "generate", path, "generateContent")))
+    return _prefixed(method, path)
+
+
+def _only(method: str, allow: str, found: Match) -> Match:
+    if method not in allow.split(", "):
+        raise NoRoute(allow)
+    return found
+
+
+def _azure(method: str, path: str) -> Match:
+    name, _, rest = path.removeprefix("/openai/deployments/").partition("/")
+    endpoint = _AZURE.get(rest)
+    if not name or endpoint is None:
+        raise NoRoute
+    return _only(method, "POST", Match("relay", endpoint, model=_text(name)))
+
+
+def _prefixed(method: str, path: str) -> Match:
+    segments = path.split("/")[1:]
+    group, compat = "", False
+    if segments[0] and segments[0].lower() not in RESERVED:
+        group = _text(segments.pop(0))
+    if segments and segments[0] in COMPAT:
+        compat = True
+        segments.pop(0)
+    tail = "/" + "/".join(segments)
+    endpoint = _POST.get(tail)
+    if endpoint is not None:
+        return _only(method, "POST", Match("relay", endpoint, group, compat))
+    if len(segments) >= 2 and segments[0] in _GEMINI_VERSIONS and segments[1] == "models":
+        return _models(method, segments, group, compat)
+    raise NoRoute
+
+
+def _models(method: str, segments: list[str], group: str, compat: bool) -> Match:
+    """Lists, one model, or one of Gemini's actions on a model."""
+    rest = "/".join(segments[2:])
+    if not rest:
+        if len(segments) > 2:
+            raise NoRoute
+        return _only(
+            method, "GET", Match("gemini_models" if segments[0] == "v1beta" else "models", None, group, compat)
+        )
+    found = _action(rest)
+    if found is not None:
+        model, endpoint = found
+        return _only(method, "POST", Match("relay", endpoint, group, compat, model))
+    return _only(
+        method, "GET", Match("gemini_model" if segments[0] == "v1beta" else "model", None, group, compat, _text(rest))
+    )
+
+
+def _action(rest: str) -> tuple[str, Endpoint] | None:
+    """`{model}:{action}` by the last colon, `%3A` too, or `{model}/{action}`; only for an action that is known."""
+    for separator in (":", "%3A", "%3a", "/"):
+        model, found, action = rest.rpartition(separator)
+        endpoint = _ACTIONS.get(action)
+        if found and model and endpoint is not None:
+            return _text(model), endpoint
+    return None
+
+
+def _text(segment: str) -> str:
+    try:
+        return unquote_to_bytes(segment).decode()
+    except UnicodeDecodeError:
+        raise NoRoute from None
+
+
+def protocol_near(raw_path: bytes, header: Mapping[bytes, bytes]) -> str:
+    """The protocol in which an unknown path, or a failure before the path is read, is answered."""
+    path = raw_path.decode("latin-1")
+    for sign, protocol in (
+        ("/messages", "anthropic"),
+        ("/chat/completions", "openai_chat"),
+        ("/responses", "openai_responses"),
+        ("/v1beta", "gemini"),
+        ("/claude", "anthropic"),
+        ("/gemini", "gemini"),
+        ("/openai", "openai_chat"),
+    ):
+        if sign in path:
+            return protocol
+    if b"anthropic-version" in header:
+        return "anthropic"
+    return "gemini" if b"x-goog-api-key" in header else "openai_chat"
