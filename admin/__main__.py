@@ -5,11 +5,13 @@ import sys
 import uvloop
 
 from admin.serve import serve
+from gateway.core import logs
 from gateway.core.migrate import UnknownRevision
 from gateway.core.settings import SettingError, Settings
 
 
 def main() -> int:
+    logs.configure()
     try:
         uvloop.run(serve(Settings.from_environ()))
     except (SettingError, UnknownRevision) as error:

@@ -43,7 +43,7 @@ _PATH = re.compile(r" - at `\$\.?(.*)`$")
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The exception handler of the app."""
-    import traceback; traceback.print_exception(error)
+
     said = as_problem(error)
     request_id = str(request.scope["state"].get("request_id", ""))
     if said.status >= 500:

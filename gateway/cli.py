@@ -81,10 +81,15 @@ def up(as_json: bool, sandbox: bool, import_env: bool, allow_local: bool) -> Non
 @one_line
 def gateway() -> None:
     """Run one gateway process."""
-    from gateway.app import run
+    from gateway.app import create_app
+    from gateway.core import logs
     from gateway.core.settings import Settings
+    from gateway.web.server import serve
 
-    run(Settings.from_environ())
+    settings = Settings.from_environ()
+    asyncio.run(_check_revision(settings.database_url))
+    logs.configure()
+    serve(create_app(settings), settings)
 
 
 @main.command()
@@ -150,6 +155,15 @@ def sandbox(host: str, port: int, script: Path | None, replay: Path | None) -> N
 
     with suppress(KeyboardInterrupt):
         uvloop.run(serve(port, host=host, script=script, replay=replay))
+
+
+async def _check_revision(url: str) -> None:
+    """Before the server starts: what fails inside it is a traceback, this is one line."""
+    from gateway.core.db import engine
+    from gateway.core.migrate import check_revision
+
+    async with engine(url, size=1) as bound:
+        await check_revision(bound)
 
 
 def _say(line: str) -> None:

@@ -1,14 +1,17 @@
 """The command: what it runs, and that a person's mistake is one line."""
 
+import json
 import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.servers import home_directory
+
 COMMANDS = {"up", "gateway", "admin", "jobs", "migrate", "bootstrap", "sandbox"}
+KEY = "A" * 43 + "="
+SETTINGS = {"POOLGATE_REDIS_URL": "unix:///nowhere", "POOLGATE_MASTER_KEYS": KEY, "POOLGATE_KEY_PEPPERS": KEY}
 
 
 def poolgate(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -48,17 +51,32 @@ def test_help_imports_nothing_heavy():
         (["up"], {"POOLGATE_HOST": "192.0.2.1"}, "cannot listen on 192.0.2.1"),
     ],
 )
-def test_a_wrong_setting_is_one_line(arguments: list[str], environ: dict[str, str], message: str, tmp_path: Path):
-    done = poolgate(*arguments, **{"POOLGATE_HOME": str(tmp_path / "home"), **environ})
+def test_a_wrong_setting_is_one_line(arguments: list[str], environ: dict[str, str], message: str):
+    with home_directory() as home:
+        done = poolgate(*arguments, **{"POOLGATE_HOME": str(home), **environ})
     assert done.returncode == 1
     assert done.stderr.startswith("poolgate: ")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
 
 
-def test_migrate_migrates(empty_database: str, databases: Any, tmp_path: Path):
-    key = "A" * 43 + "="
-    settings = {"POOLGATE_REDIS_URL": "unix:///nowhere", "POOLGATE_MASTER_KEYS": key, "POOLGATE_KEY_PEPPERS": key}
+@pytest.mark.parametrize("command", ["gateway", "admin", "jobs"])
+def test_an_unknown_revision_is_one_line(command: str, empty_database: str):
+    done = poolgate(command, POOLGATE_DATABASE_URL=empty_database, **SETTINGS)
+    assert done.returncode == 1
+    assert done.stderr.startswith("poolgate: the database is at revision none")
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
+def test_the_first_user_is_made_once(database_url: str):
+    first = poolgate("bootstrap", "--json", POOLGATE_DATABASE_URL=database_url, **SETTINGS)
+    assert set(json.loads(first.stdout)) == {"email", "password"}
+    again = poolgate("bootstrap", "--json", POOLGATE_DATABASE_URL=database_url, **SETTINGS)
+    assert (again.stdout, again.returncode) == ("null\n", 0)
+    assert poolgate("bootstrap", POOLGATE_DATABASE_URL=database_url, **SETTINGS).stdout == "There is a user already.\n"
+
+
+def test_migrate_migrates(empty_database: str):
     for _ in range(2):
-        done = poolgate("migrate", POOLGATE_DATABASE_URL=empty_database, **settings)
+        done = poolgate("migrate", POOLGATE_DATABASE_URL=empty_database, **SETTINGS)
         assert (done.returncode, done.stderr) == (0, "")

@@ -12,6 +12,7 @@ from admin.resources import Resources
 from admin.schemas.accounts import AccountDraft, AccountPatch, AccountView, TestAsked, TestResult, view
 from admin.schemas.page import Page, given, named, page
 from gateway.core import models as m
+from gateway.core import state
 from gateway.core.services import accounts, rows, tenants
 from gateway.core.services.reach import Reach
 from gateway.platforms import PLATFORMS
@@ -117,6 +118,27 @@ class AccountController(Controller):
         await accounts.switch(session, account, enabled=False)
         await trail.note(session, caller, "accounts.disable", account.id, tenant_id=account.tenant_id, after=_OFF)
         return view(account)
+
+    @get("/{account_id:str}/state", opt={"permission": "accounts:read"})
+    async def state(
+        self, session: Database, reach: Within, resources: Holding, account_id: FromPath[str]
+    ) -> dict[str, Any]:
+        """Usable or not, why, until when, since which request; cool-downs of parts, requests in flight, history."""
+        account = await accounts.find(session, reach, account_id)
+        shown = await state.read_state(resources.redis, account.tenant_id, account.id)
+        if shown["usable"] and not account.enabled:
+            shown |= {"usable": False, "reason": "switched_off"}
+        return shown
+
+    @post("/{account_id:str}/recover", opt={"permission": "accounts:write"}, status_code=200)
+    async def recover(
+        self, session: Database, caller: Asking, reach: Within, resources: Holding, account_id: FromPath[str]
+    ) -> dict[str, Any]:
+        """Lifts what was found automatically; the operator's switch stays as it is."""
+        account = await accounts.find(session, reach, account_id)
+        done = {"lifted": await state.recover(resources.redis, account.tenant_id, account.id, caller.actor.id)}
+        await trail.note(session, caller, "accounts.recover", account.id, tenant_id=account.tenant_id, after=done)
+        return await state.read_state(resources.redis, account.tenant_id, account.id)
 
     @post("/{account_id:str}/test", opt={"permission": "accounts:write"}, status_code=200)
     async def test(

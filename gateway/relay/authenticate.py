@@ -12,11 +12,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+import structlog
+
 from gateway.core.domain import Caller, Limit
 from gateway.core.errors import Forbidden, Unauthenticated, Unavailable
 from gateway.core.keys import Peppers, well_formed
 from gateway.relay.call import Call, presented_key
 
+log = structlog.get_logger()
 CAPACITY = 100_000
 UNKNOWN_FOR = 10.0
 Find = Callable[[Sequence[bytes]], Awaitable[Caller | None]]
@@ -100,6 +103,7 @@ async def authenticate(call: Call, keys: Keys) -> Caller:
     try:
         caller = await keys.caller(key)
     except Exception as error:
+        log.warning("a key cannot be looked up", reason=f"{type(error).__name__}: {str(error)[:200]}")
         raise Unavailable("Keys cannot be checked at the moment.", code="overloaded", retry_after=1) from error
     if caller is None:
         raise Unauthenticated(_INVALID)

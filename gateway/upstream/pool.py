@@ -73,24 +73,23 @@ class Pool:
     def gone(self, connection: Connection) -> None:
         """It was lost or closed. `connections` misses it when the dial that made it failed."""
         route = self.connections.pop(connection, None)
-        if route is not None and connection in self._idle.get(route, ()):
-            self._idle[route].remove(connection)
+        idle = None if route is None else self._idle.get(route)
+        if route is None or idle is None:
+            return
+        if connection in idle:
+            idle.remove(connection)
             self._idle_count -= 1
+        if not idle:
+            del self._idle[route]
 
     def sweep(self, now: float) -> None:
-        """Close what has been idle too long."""
+        """Close what has been idle too long; `gone` takes it off the lists, in the loop's next turn."""
         oldest = now - IDLE_SECONDS
-        for route, idle in list(self._idle.items()):
-            kept = 0
-            while kept < len(idle) and idle[kept].idle_since < oldest:
-                kept += 1
-            for connection in idle[:kept]:
+        for idle in self._idle.values():
+            for connection in idle:
+                if connection.idle_since >= oldest:
+                    break
                 connection.abort()
-            if kept:
-                del idle[:kept]
-                self._idle_count -= kept
-            if not idle:
-                del self._idle[route]
 
     async def dial(self, route: Route, seconds: float) -> Connection:
         """A new connection within so many seconds, from the resolver to the end of the handshake. Raises DialFailed."""

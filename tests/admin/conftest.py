@@ -1,9 +1,10 @@
 """A control plane on a real socket, in the test's own loop, with a real database and Redis behind it."""
 
+import asyncio
 import base64
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import uvicorn
 from admin.bootstrap import bootstrap
 from admin.resources import Resources, open_resources
 from admin.serve import config
+from gateway.core.services import tokens, users
 from gateway.core.settings import Settings
 
 BOOTSTRAP = "bootstrap-token-of-the-tests-0123456789"
@@ -38,10 +40,8 @@ def make_settings(database_url: str, redis_url: str, **more: str) -> Settings:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[str]:
+async def serving(settings: Settings) -> AsyncGenerator[str]:
     """The URL of a running control plane."""
-    import asyncio
-
     server = uvicorn.Server(config(settings))
     listening = socket.create_server(("127.0.0.1", 0))
     async with asyncio.TaskGroup() as tasks:
@@ -92,8 +92,8 @@ async def resources(settings: Settings) -> AsyncIterator[Resources]:
 
 
 @pytest.fixture(scope="module")
-async def root(url: str) -> AsyncIterator[Api]:
-    api = Api(url, BOOTSTRAP)
+async def root(url: str, resources: Resources) -> AsyncIterator[Api]:
+    api = Api(url, await token_of(resources, "owner@localhost"))
     yield api
     await api.http.aclose()
 
@@ -110,21 +110,31 @@ class Tenant:
         return self.apis[role]
 
 
-@asynccontextmanager
-async def made_tenant(root: Api, url: str, resources: Resources, name: str) -> AsyncIterator[Tenant]:
-    from gateway.core.services import tokens
+ROLES = ("owner", "operator", "viewer", "member")
 
+
+async def token_of(resources: Resources, email: str) -> str:
+    """A token of everything that the user may do."""
+    async with resources.database.begin() as session:
+        user = await users.by_email(session, email)
+        assert user is not None
+        values = {"name": "test", "scopes": ["*:*"], "expires_at": None}
+        _, secret = await tokens.issue(session, resources.peppers, user.id, values)
+    return secret.reveal()
+
+
+@asynccontextmanager
+async def made_tenant(root: Api, url: str, resources: Resources, name: str) -> AsyncGenerator[Tenant]:
     tenant = await root("POST /tenants", {"name": name}, expect=201)
-    users: dict[str, Any] = {}
+    made: dict[str, Any] = {}
     apis: dict[str, Api] = {}
-    for role in ("owner", "operator", "viewer", "member"):
-        draft = {"email": f"{role}@{name}.test", "roles": [{"tenant_id": tenant["id"], "role": role}]}
-        users[role] = await root("POST /users", draft, expect=201)
+    for role in ROLES:
+        email = f"{role}@{name}.test"
         async with resources.database.begin() as session:
-            values = {"name": "test", "scopes": ["*:*"], "expires_at": None}
-            _, secret = await tokens.issue(session, resources.peppers, users[role]["id"], values)
-        apis[role] = Api(url, secret.reveal())
-    yield Tenant(tenant["id"], users, apis)
+            user = await users.create(session, {"email": email}, [users.Role(tenant["id"], role)], "-", one_time=False)
+        made[role] = await root(f"GET /users/{user.id}")
+        apis[role] = Api(url, await token_of(resources, email))
+    yield Tenant(tenant["id"], made, apis)
     for api in apis.values():
         await api.http.aclose()
 

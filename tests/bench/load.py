@@ -152,6 +152,7 @@ class Figures:
         self.first_bytes: list[int] = []
         self.delays: list[int] = []
         self.longest_gap = 0
+        self.asked = 0
         self.opened = 0
         self.errors = 0
         self.statuses: dict[int, int] = {}
@@ -163,6 +164,7 @@ class Figures:
 
     def summary(self, seconds: float) -> dict[str, object]:
         return {
+            "asked": self.asked,
             "requests": len(self.latencies),
             "rps": round(len(self.latencies) / seconds, 1),
             "p50": percentile(self.latencies, 0.50),
@@ -214,6 +216,7 @@ class Client(asyncio.Protocol):
         self.busy = True
         self.opened = False
         self._last = 0
+        self._run.figures.asked += 1
         self._transport.write(self._run.request)
 
     def data_received(self, data: bytes) -> None:

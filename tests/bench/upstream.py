@@ -1,9 +1,9 @@
 """An upstream for measuring gateways: far cheaper than any of them, one process, one coarse timer for all streams.
 
-It answers `POST …/v1/messages` as Anthropic does and any other path as OpenAI chat does: about 1 KB of JSON, or server-
-sent events when the body has `"stream":true`. The text of the prompt sets the number of events and the milliseconds
-between them: `mock_n=100 mock_gap=20`. Each content event carries ` w` and 16 digits: the monotonic clock in nanoseconds
-when it was written, so that a client on the same machine knows its delay.
+It answers `POST …/v1/messages` as Anthropic does and any other path as OpenAI chat does: about 1 KB of JSON, or
+server-sent events when the body has `"stream":true`. The text of the prompt sets the number of events and the
+milliseconds between them: `mock_n=100 mock_gap=20`. Each content event carries ` w` and 16 digits: the monotonic clock
+in nanoseconds when it was written, so that a client on the same machine knows its delay.
 
     python -m tests.bench.upstream [PORT]     prints the port it listens on, and runs until it is ended
 """
@@ -38,11 +38,14 @@ _COMPLETION = (
     b'{"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"chat.completion","created":1741570283,"model":'
     b'"gpt-4o-2024-08-06","choices":[{"index":0,"message":{"role":"assistant","content":"%b","refusal":null},'
     b'"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":1117,"completion_tokens":46,"total_tokens":1163,'
-    b'"prompt_tokens_details":{"cached_tokens":0}},"service_tier":"default","system_fingerprint":"fp_fc9f1d7035"}' % _TEXT
+    b'"prompt_tokens_details":{"cached_tokens":0}},"service_tier":"default","system_fingerprint":"fp_fc9f1d7035"}'
+    % _TEXT
 )
 _HEAD = b"HTTP/1.1 200 OK\r\nserver: upstream\r\nrequest-id: req_011CSHoEeqs5C35K2UUqR7Fy\r\n"
-_STREAM_HEAD = _HEAD + b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
-_STREAM_HEAD += b"transfer-encoding: chunked\r\n\r\n"
+_STREAM_HEAD = (
+    b"%bcontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
+    % _HEAD
+)
 _REFUSED = b"HTTP/1.1 411 Length Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)

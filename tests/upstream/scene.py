@@ -176,6 +176,7 @@ async def scene(
             yield Scene(upstream, base, accepted)
         assert upstream.connections == 0
         assert upstream.running == 0
+        assert (upstream._pool._idle, upstream._pool._idle_count) == ({}, 0)
     finally:
         monkeypatch.undo()
         server.close()

@@ -2,8 +2,10 @@
 
 import asyncio
 import datetime
+import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -130,29 +132,38 @@ async def test_the_next_address_is_tried() -> None:
         assert it.upstream.dials == 2
 
 
-@both_loops
-async def test_connect_timeout_of_a_full_backlog() -> None:
-    """A listener that accepts nobody: the kernel drops the handshake once its backlog is full."""
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+@contextmanager
+def swallowing(host: str, port: int = 0) -> Generator[int]:
+    """A port that accepts nobody: with its backlog full, the kernel drops what comes."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
         listener.listen(0)
-        port = listener.getsockname()[1]
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", port))
-        try:
-            async with scene(hello()) as it:
-                it.url = f"http://127.0.0.1:{port}"
-                with pytest.raises(DialFailed) as caught:
-                    await it.open(connect=0.2)
-                assert (caught.value.reason, caught.value.sent) == ("timeout", False)
-                assert it.upstream.connections == 0
-        finally:
-            for filler in fillers:
-                filler.close()
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@both_loops
+async def test_connect_timeout() -> None:
+    with swallowing("127.0.0.1") as port:
+        async with scene(hello()) as it:
+            it.url = f"http://127.0.0.1:{port}"
+            with pytest.raises(DialFailed) as caught:
+                await it.open(connect=0.2)
+            assert (caught.value.reason, caught.value.sent) == ("timeout", False)
+            assert it.upstream.connections == 0
+
+
+@both_loops
+async def test_an_address_that_swallows_leaves_time_for_the_next() -> None:
+    async with scene(hello(), egress=at("127.0.0.2", "127.0.0.1")) as it:
+        with swallowing("127.0.0.2", int(it.url.rsplit(":", 1)[1])):
+            it.url = it.url.replace("127.0.0.1", "two.example")
+            assert await (await it.open(connect=0.4)).read(9) == b"hello"
 
 
 @both_loops

@@ -80,7 +80,7 @@ async def find_caller(session: AsyncSession, digests: Sequence[bytes]) -> Caller
     ).first()
     if found is None:
         return None
-    key, secret, user, tenant = found.tuple()
+    key, secret, user, tenant = found
     groups = [("key", key.id, key.limits), ("tenant", tenant.id, tenant.limits)]
     if user is not None:
         groups.insert(1, ("user", user.id, user.limits))

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.core import limits, names
 from gateway.core import models as m
+from gateway.core.domain import Limit, LimitScope
 from gateway.core.ids import new_id
 from gateway.core.keys import Peppers, new_key
 from gateway.core.secret import Secret
@@ -146,6 +147,16 @@ async def restore(session: AsyncSession, key: m.Key) -> None:
         raise Conflict("the key was deleted more than 30 days ago")
     rows.update(key, {"deleted_at": None})
     await rows.announce(session, "key", key.id)
+
+
+async def limits_of(session: AsyncSession, key: m.Key) -> tuple[Limit, ...]:
+    """Everything that a request of the key must pass: its own limits, its user's, its tenant's."""
+    tenant = (await session.execute(select(m.Tenant.limits).where(m.Tenant.id == key.tenant_id))).scalar_one()
+    groups: list[tuple[LimitScope, str, Any]] = [("key", key.id, key.limits), ("tenant", key.tenant_id, tenant)]
+    if key.user_id is not None:
+        user = (await session.execute(select(m.User.limits).where(m.User.id == key.user_id))).scalar_one()
+        groups.insert(1, ("user", key.user_id, user))
+    return limits.all_of(groups)
 
 
 async def _checked(session: AsyncSession, tenant_id: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Tool(Struct, frozen=True):
     name: str
     schema: Mapping[str, Any]
     kind: str = "function"
+    namespace: str = ""
 
 
 class Ask(Struct, frozen=True):

@@ -65,7 +65,7 @@ def ask(target: Target, members: Members) -> Ask:
         stream=member(members, "stream", False) is True,
         text=users[-1] if users else "",
         usage=cached(prompt_tokens(members, "instructions", "input", "tools")),
-        tools=tuple(_tools(objects(member(members, "tools")))),
+        tools=tuple(_tools(_declared(members, items))),
         result=_result(last.get("output")) if last.get("type") in _OUTPUTS else None,
         forced="" if choice == "required" else _named(choice),
         schema=_schema(member(members, "text", {}).get("format") or {}),
@@ -83,12 +83,18 @@ def _result(output: Any) -> str:
     return text_of(output) or encode(output).decode()
 
 
-def _tools(rows: list[dict[str, Any]]) -> Iterator[Tool]:
+def _declared(members: Members, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tools of the request, and those that items of the input add."""
+    added = [tool for i in items if i.get("type") == "additional_tools" for tool in objects(i.get("tools"))]
+    return [*objects(member(members, "tools")), *added]
+
+
+def _tools(rows: list[dict[str, Any]], namespace: str = "") -> Iterator[Tool]:
     for row in rows:
         if row.get("type") == "namespace":
-            yield from _tools(objects(row.get("tools")))
+            yield from _tools(objects(row.get("tools")), str(row.get("name", "")))
         elif row.get("type") in {"function", "custom"}:
-            yield Tool(str(row.get("name")), mapping(row.get("parameters")), str(row["type"]))
+            yield Tool(str(row.get("name")), mapping(row.get("parameters")), str(row["type"]), namespace)
 
 
 def _schema(form: dict[str, Any]) -> dict[str, Any] | None:
@@ -160,6 +166,7 @@ def _text_item(answer: Answer) -> dict[str, Any]:
 
 def _call_item(answer: Answer, call: Call) -> dict[str, Any]:
     item = {"id": f"fc_{answer.serial}", "call_id": f"call_{answer.serial}", "name": call.tool.name}
+    item |= {"namespace": call.tool.namespace} if call.tool.namespace else {}
     if call.tool.kind == "custom":
         return item | {"type": "custom_tool_call", "status": "completed", "input": "".join(call.pieces)}
     return item | {"type": "function_call", "status": "completed", "arguments": "".join(call.pieces)}

@@ -75,14 +75,19 @@ async def test_a_tool_loop_ends_with_its_result(sandbox, gpt) -> None:
 
 async def test_what_codex_sends_is_understood(sandbox, gpt) -> None:
     items = [
+        {
+            "type": "additional_tools",
+            "role": "developer",
+            "tools": [{"type": "namespace", "name": "n", "tools": TOOLS}],
+        },
         {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "rules"}]},
         {
             "type": "message",
             "role": "user",
-            "content": [{"type": "input_text", "text": 'MOCK_TOOL exec_command {"cmd": "ls"} ; go'}],
+            "content": [{"type": "input_text", "text": 'MOCK_TOOL weather {"cmd": "ls"} ; go'}],
         },
     ]
-    tools = [{"type": "namespace", "name": "n", "tools": TOOLS}, {"type": "web_search"}]
+    tools = [{"type": "web_search"}]
     body = {"model": "gpt-6.1-sol", "input": items, "tools": tools, "store": False, "stream": True}
     body |= {"include": ["reasoning.encrypted_content"], "text": {"verbosity": "low"}, "client_metadata": {"a": "b"}}
     async with gpt.responses.with_streaming_response.create(
@@ -91,7 +96,8 @@ async def test_what_codex_sends_is_understood(sandbox, gpt) -> None:
         lines = [line async for line in raw.iter_lines() if line.startswith("data: ")]
     final = json.loads(lines[-1][6:])
     assert final["type"] == "response.completed"
-    assert final["response"]["output"][0]["name"] == "exec_command"
+    call = final["response"]["output"][0]
+    assert (call["name"], call["namespace"], call["arguments"]) == ("weather", "n", '{"cmd": "ls"}')
     assert final["response"]["usage"]["output_tokens_details"] == {"reasoning_tokens": 0}
     assert final["response"]["text"] == {"format": {"type": "text"}, "verbosity": "low"}
     strict = {"completed_at", "presence_penalty", "top_logprobs", "max_tool_calls", "background", "safety_identifier"}

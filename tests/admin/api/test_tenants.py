@@ -1,0 +1,42 @@
+"""Tenants."""
+
+from typing import Any
+
+import pytest
+
+from tests.admin.conftest import Api
+
+
+async def test_a_tenant_from_its_beginning_to_its_end(root: Api):
+    limits = [{"type": "concurrency", "max": 3}]
+    tenant = await root("POST /tenants", {"name": "short-lived", "limits": limits}, expect=201)
+    assert tenant["id"].startswith("ten_") and tenant["limits"] == limits
+    changed = await root(f"PATCH /tenants/{tenant['id']}", {"name": "renamed", "limits": None, "enabled": False})
+    assert (changed["name"], changed["limits"], changed["enabled"]) == ("renamed", [], False)
+    key = await root("POST /keys", {"platforms": [], "models": [], "tenant_id": tenant["id"]}, expect=201)
+    await root(f"DELETE /tenants/{tenant['id']}", expect=409)
+    await root(f"DELETE /keys/{key['id']}", expect=204)
+    await root(f"DELETE /tenants/{tenant['id']}", expect=204)
+    await root(f"GET /tenants/{tenant['id']}", expect=404)
+    await root("POST /tenants", {"name": "renamed"}, expect=201)
+    actions = [row["action"] for row in (await root("GET /audit", target=tenant["id"]))["data"]]
+    assert actions == ["tenants.delete", "tenants.change", "tenants.create"]
+
+
+async def test_a_name_is_taken_once(root: Api):
+    problem = await root("POST /tenants", {"name": "default"}, expect=409)
+    assert problem["errors"][0]["field"] == "name"
+
+
+async def test_the_default_tenant_stays(root: Api):
+    default = (await root("GET /tenants", q="default"))["data"][0]
+    await root(f"DELETE /tenants/{default['id']}", expect=409)
+    await root(f"PATCH /tenants/{default['id']}", {"name": "other"}, expect=409)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({}, "name"), ({"name": ""}, "name"), ({"name": "x", "limits": {}}, "limits"), ({"name": "x", "a": 1}, "a")],
+)
+async def test_what_cannot_be_is_refused_by_its_name(root: Api, body: dict[str, Any], field: str):
+    assert (await root("POST /tenants", body, expect=400))["errors"][0]["field"] == field

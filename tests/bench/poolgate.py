@@ -1,0 +1,159 @@
+"""poolgate as a user runs it: `poolgate up` with one worker and embedded servers, set up over its admin API with one
+account at the upstream and one key that has limits."""
+
+import contextlib
+import os
+import secrets
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from tests.bench.process import children, pin, running
+from tests.bench.target import Target
+
+_START = 60.0
+#: The limits are on, and never reached.
+_LIMITS = [{"type": "requests", "per": "minute", "max": 1_000_000_000}, {"type": "concurrency", "max": 1_000_000}]
+
+
+class Unusable(Exception):
+    """poolgate could not be measured; the message says why."""
+
+
+class Installation:
+    """What runs, and what its ledger says of the key that is measured."""
+
+    def __init__(self, target: Target, admin: httpx.Client, key_id: str, logs: Path) -> None:
+        self.target = target
+        self._logs = logs
+        self._admin = admin
+        self._key_id = key_id
+
+    def rows(self) -> int:
+        """Requests of the key that are in the ledger."""
+        found: int = _answer(self._admin.get(f"/keys/{self._key_id}"))["usage"]["requests"]
+        return found
+
+    def complaints(self) -> list[str]:
+        """What its processes logged as errors: file, event, and the last line of the exception."""
+        found: list[str] = []
+        for log in sorted(self._logs.glob("*.log")):
+            for line in log.read_text(errors="replace").splitlines():
+                if '"level": "error"' in line or '"level": "critical"' in line:
+                    entry: dict[str, Any] = msgspec.json.decode(line)
+                    cause = entry.get("exception", "").strip().rpartition("\n")[2]
+                    found.append(f"{log.name}: {entry.get('event')} {cause}".strip())
+        return found
+
+
+@contextlib.contextmanager
+def poolgate(upstream: int, *, gateway_core: int, core: int) -> Generator[Installation]:
+    """All of poolgate on `core`, but for the worker, which has `gateway_core` for itself. Its data is thrown away."""
+    # Short, because a socket's path must be; open to pass through for the account that runs PostgreSQL under root.
+    home = Path(tempfile.mkdtemp(prefix="pg-bench-"))
+    home.chmod(0o711)
+    command = [sys.executable, "-P", "-m", "gateway.cli", "up", "--json"]
+    try:
+        with (
+            (home / "up.log").open("wb") as log,
+            running(command, core=core, log=log, environ=_environ(home, upstream)) as process,
+        ):
+            ready = _ready(process, home / "up.log")
+            found = children(process.pid)
+            worker = _one(found, "gateway.cli gateway")
+            pin(worker, gateway_core)
+            with httpx.Client(base_url=f"{ready['admin']}/admin/v1", timeout=30) as admin:
+                key_id, key = _set_up(admin, ready["owner"], upstream)
+                target = Target(
+                    "poolgate",
+                    int(ready["gateway"].rpartition(":")[2]),
+                    workers=(worker,),
+                    headers=(f"x-api-key: {key}", "anthropic-version: 2023-06-01"),
+                    background=(_one(found, "gateway.cli jobs"),),
+                )
+                yield Installation(target, admin, key_id, home / "logs")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _environ(home: Path, upstream: int) -> dict[str, str]:
+    """This environment without any poolgate of the user's own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("POOLGATE_")}
+    return kept | {
+        "POOLGATE_HOME": str(home),
+        "POOLGATE_WORKERS": "1",
+        "POOLGATE_GATEWAY_PORT": "0",
+        "POOLGATE_ADMIN_PORT": "0",
+        "POOLGATE_EGRESS_ALLOW": f"127.0.0.1/32:{upstream}",
+    }
+
+
+def _ready(process: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
+    assert process.stdout is not None
+    readable, _, _ = select.select([process.stdout], [], [], _START)
+    line = process.stdout.readline() if readable else b""
+    if not line:
+        words = log.read_text(errors="replace").strip().splitlines()[-3:]
+        raise Unusable(f"`poolgate up` was not ready in {_START:g} s: {' | '.join(words) or 'it said nothing'}")
+    found: dict[str, Any] = msgspec.json.decode(line)
+    return found
+
+
+def _one(found: dict[int, str], words: str) -> int:
+    pids = [pid for pid, line in found.items() if line.endswith(words)]
+    if len(pids) != 1:
+        raise Unusable(f"one process `{words}` was expected under `poolgate up`, there are {len(pids)}")
+    return pids[0]
+
+
+def _set_up(admin: httpx.Client, owner: dict[str, str], upstream: int) -> tuple[str, str]:
+    """Log in, change the one-time password, make the account and the key; the key's id and the key."""
+    _log_in(admin, owner["email"], owner["password"])
+    changed = secrets.token_urlsafe(24)
+    _answer(admin.post("/me/password", json={"current": owner["password"], "new": changed}))
+    account = {
+        "name": "bench",
+        "platform": "claude-console",
+        "base_url": f"http://127.0.0.1:{upstream}",
+        "credentials": {"api_key": "bench"},
+    }
+    _answer(admin.post("/accounts", json=account))
+    key = {
+        "name": "bench",
+        "platforms": ["claude-console"],
+        "models": ["*"],
+        "limits": _LIMITS,
+        # A stream that this client leaves is left by the gateway too, so that its row comes at once.
+        "on_disconnect": "abort",
+    }
+    made = _answer(admin.post("/keys", json=key))
+    return made["id"], made["secret"]
+
+
+def _log_in(admin: httpx.Client, email: str, password: str) -> None:
+    session = _answer(admin.post("/session", json={"email": email, "password": password}))
+    admin.headers["x-csrf-token"] = session["csrf_token"]
+
+
+def _answer(response: httpx.Response) -> Any:
+    if not response.is_success:
+        asked = response.request
+        raise Unusable(f"{asked.method} {asked.url.path}: {response.status_code} {response.text[:300]}")
+    return response.json()
+
+
+def wait_for_rows(installation: Installation, expected: int, seconds: float) -> int:
+    """How many rows are in the ledger, as soon as it has as many as expected, or after some seconds."""
+    deadline = time.monotonic() + seconds
+    while (rows := installation.rows()) < expected and time.monotonic() < deadline:
+        time.sleep(0.25)
+    return rows
