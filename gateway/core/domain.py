@@ -56,8 +56,8 @@ class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
     total: float = 600
 
 
-class Account(Struct, frozen=True):
-    """An upstream account as the gateway uses it, its secrets opened."""
+class Account(Struct, frozen=True, eq=False):
+    """An upstream account as the gateway uses it, its secrets opened. Compared by identity: one of a snapshot."""
 
     id: str
     tenant_id: str

@@ -1,11 +1,13 @@
 """A row of the ledger on its way from a gateway to PostgreSQL, as JSON in the journal and in the stream."""
 
 import time
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from gateway.core.ids import uuid7
+from gateway.core.state import rfc3339
 
 
 class Attempt(Struct, omit_defaults=True):
@@ -63,6 +65,15 @@ class Row(Struct, omit_defaults=True):
     client_ip: str | None = None
     user_agent: str | None = None
     session_id: str | None = None
+
+
+def shown(attempt: Attempt) -> dict[str, Any]:
+    """An attempt as the ledger's readers see it: every field, times as RFC 3339."""
+    return {
+        **msgspec.structs.asdict(attempt),
+        "started_at": rfc3339(attempt.started_at),
+        "ended_at": rfc3339(attempt.ended_at) if attempt.ended_at else None,
+    }
 
 
 encode = msgspec.json.Encoder().encode

@@ -194,8 +194,11 @@ class Scripts:
                     self._reason = f"Redis cannot be reached: {type(error).__name__}"
                     await asyncio.sleep(_RETRY)
             elif connection.overdue():
-                self._drop("Redis did not answer within 250 ms")
-                await asyncio.sleep(_RETRY)
+                # When it was this process that stood still, the answers are in the socket: read them before judging.
+                await asyncio.sleep(_TICK)
+                if connection is self._connection and connection.overdue():
+                    self._drop("Redis did not answer within 250 ms")
+                    await asyncio.sleep(_RETRY)
             else:
                 await asyncio.sleep(_TICK)
 

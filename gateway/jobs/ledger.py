@@ -18,7 +18,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from gateway.core.ledger import Row, decode
+from gateway.core.ledger import Row, decode, shown
 from gateway.core.names import prefix
 
 GROUP = "ledger"
@@ -130,7 +130,7 @@ def record(row: Row) -> tuple[Any, ...]:
         elif name == "cost":
             value = Decimal(value).scaleb(-9)
         elif name == "attempts":
-            value = msgspec.json.encode(value).decode()
+            value = msgspec.json.encode([shown(attempt) for attempt in value]).decode()
         values.append(value)
     return tuple(values)
 

@@ -44,7 +44,8 @@ def platforms_of(names: tuple[str, ...]) -> frozenset[str]:
     return frozenset().union(*(FAMILIES.get(name, frozenset({name})) for name in names)) & EVERY
 
 
-def matches(name: str, patterns: Collection[str]) -> bool:
+@lru_cache(65536)
+def matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(pattern == "*" or fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 

@@ -34,6 +34,7 @@ class Candidate(Struct, frozen=True):
     tier: int
 
 
+@lru_cache(65536)
 def serves(account: Account, model: str) -> bool:
     return model in account.model_map or matches(model, account.models)
 

@@ -55,14 +55,15 @@ class Journal:
         """Keeps a row; it is on its way to the file by the end of this loop tick. Returns its sequence in the tag."""
         sequence = self._sequence.get(tag, 0) + 1
         self._sequence[tag] = sequence
-        if not self._out:
-            self._loop.call_soon(self.flush)
-        self._out.append(b"%d %d %b\n" % (tag, sequence, row))
         segment = self._segments[-1] if self._segments else self._next()
         if segment.size > SEGMENT_BYTES:
             segment = self._next()
+        line = b"%d %d %b\n" % (tag, sequence, row)
+        if not self._out:
+            self._loop.call_soon(self.flush)
+        self._out.append(line)
         segment.last[tag] = sequence
-        segment.size += len(self._out[-1])
+        segment.size += len(line)
         return sequence
 
     def flush(self) -> None:

@@ -9,6 +9,7 @@ FILE, or into the folder `bench` of POOLGATE_HOME.
 import argparse
 import os
 import platform
+import signal
 import sys
 import time
 from collections import Counter
@@ -21,10 +22,12 @@ from tests.bench import nginx as nginx_
 from tests.bench import report
 from tests.bench.measure import FULL, QUICK, Bench, Sample, TooSlow
 from tests.bench.poolgate import Installation, Unusable, poolgate, wait_for_rows
-from tests.bench.process import many_files, running, two_cores
+from tests.bench.process import busy_seconds, many_files, own_seconds, running, two_cores
 from tests.bench.target import Target
 
 _ROWS_WITHIN = 15.0
+#: Cores' worth of others' work from which on the figures say more about them.
+_NOISE = 0.1
 
 
 def main() -> int:
@@ -32,7 +35,10 @@ def main() -> int:
     if not sys.platform.startswith("linux"):
         return _cannot("processor time and memory are read from /proc: this runs on Linux only")
     many_files()
+    # Ended from outside, it leaves like after Ctrl-C: what it started is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     samples: list[Sample] = []
+    start, busy, own = time.monotonic(), busy_seconds(), own_seconds()
     try:
         rows = _measure(options, samples)
     except (Unusable, TooSlow) as error:
@@ -45,7 +51,10 @@ def main() -> int:
     print("\n".join(["", *report.table(found)]))
     if gates:
         print("\n" + "\n".join([f"{'':<46}{'found':>12}{'wanted':>12}", *map(report.verdict, gates)]))
-    print(f"\nraw data: {_write(options, samples, found, gates)}")
+    others = (busy_seconds() - busy - own_seconds() + own) / (time.monotonic() - start)
+    print(f"\nother programs used {max(0.0, others):.2f} of {os.cpu_count()} cores meanwhile", end="")
+    print(": on a quiet machine the figures are better" if others > _NOISE else "")
+    print(f"raw data: {_write(options, samples, found, gates)}")
     return 0 if all(gate.ok is not False for gate in gates) else 1
 
 
@@ -117,4 +126,7 @@ def _cannot(reason: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

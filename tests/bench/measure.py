@@ -74,10 +74,11 @@ class Bench:
 
     def round(self, number: int, targets: list[Target]) -> Iterator[Sample]:
         scale = self._scale
-        # First, while no memory of earlier streams lies ready to be used again.
-        for target in targets:
-            if target.workers:
-                yield self._held(number, target)
+        if number == 1:
+            # Only now: later, memory of earlier streams lies ready to be used again.
+            for target in targets:
+                if target.workers:
+                    yield self._held(number, target)
         for target in targets:
             yield self._phase(number, target, "busy", self._closed(CONNECTIONS, scale.busy))
         for target in targets:

@@ -34,8 +34,13 @@ def pin(pid: int, core: int) -> None:
 
 
 def on_core(core: int, command: Sequence[str]) -> list[str]:
-    """A command that runs `command` on one core: it pins itself before it becomes it, so that its children are too."""
-    become = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])}); os.execvp(sys.argv[2], sys.argv[2:])"
+    """A command that runs `command` on one core, and not longer than this process lives, however that ends.
+
+    It sets both for itself before it becomes the command, so that what that starts stays on the core too.
+    """
+    # 1 is PR_SET_PDEATHSIG, see prctl(2); 15 is SIGTERM.
+    become = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); "
+    become += "os.sched_setaffinity(0, {int(sys.argv[1])}); os.execvp(sys.argv[2], sys.argv[2:])"
     return [sys.executable, "-c", become, str(core), *command]
 
 
@@ -71,6 +76,18 @@ def cpu_seconds(pid: int) -> float:
     # The name in parentheses may hold anything; the fields are counted from behind it.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def busy_seconds() -> float:
+    """Time that all cores together have worked since the machine was started."""
+    user, nice, system, _, _, irq, softirq, steal, *_ = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    return sum(map(int, (user, nice, system, irq, softirq, steal))) / _TICK
+
+
+def own_seconds() -> float:
+    """Time that this process has worked, and all it started that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def resident_bytes(pid: int) -> int:
