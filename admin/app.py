@@ -6,9 +6,6 @@ from typing import Any, cast
 
 from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
-from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler
 
 from admin.api.accounts import AccountController
@@ -24,7 +21,7 @@ from admin.api.usage import UsageController
 from admin.api.users import UserController
 from admin.auth import Authenticate, permitted
 from admin.deps import DEPENDENCIES
-from admin.docs import openapi, page
+from admin.docs import configured
 from admin.edge import Edge
 from admin.errors import respond
 from admin.health import health
@@ -61,30 +58,16 @@ def create_app(settings: Settings, resources: Resources | None = None) -> Litest
             yield
 
     app = Litestar(
-        [Router("/admin/v1", route_handlers=CONTROLLERS), openapi, page, health],
+        [Router("/admin/v1", route_handlers=CONTROLLERS), health],
         dependencies=DEPENDENCIES,
         middleware=[Authenticate()],
         guards=[permitted],
         exception_handlers={HTTPException: respond, Exception: respond},
         lifespan=[lifespan],
         request_max_body_size=BODY_LIMIT,
-        openapi_config=_openapi(),
+        openapi_config=configured(),
         logging_config=None,
         debug=False,
     )
     app.asgi_handler = cast("Any", Edge(app.asgi_handler, settings))
     return app
-
-
-def _openapi() -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="poolgate admin API",
-        version="1",
-        description="Errors are RFC 9457 problems with a stable `code`. Lists are `{data, next_cursor, has_more}`.",
-        path="/admin/schema",
-        render_plugins=[JsonRenderPlugin()],
-        security=[{"token": []}],
-        components=Components(
-            security_schemes={"token": SecurityScheme(type="http", scheme="bearer", description="pgadm_…")}
-        ),
-    )

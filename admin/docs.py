@@ -6,7 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from litestar import MediaType, Request, Response, get
+from litestar import MediaType, Request, Response, Router
+from litestar.exceptions import NotFoundException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 
 _PAGE = (Path(__file__).parent / "page.html").read_text()
 
@@ -24,11 +28,30 @@ _POLICY = (
 )
 
 
-@get("/admin/openapi.json", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
-def openapi(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
-    return Response(request.app.openapi_schema.to_schema(), media_type=MediaType.JSON)
+class Page(OpenAPIRenderPlugin):
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return _PAGE.encode()
 
 
-@get("/admin/docs", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
-def page() -> Response[str]:
-    return Response(_PAGE, media_type=MediaType.HTML, headers={"Content-Security-Policy": _POLICY})
+def _finish(response: Response[Any]) -> Response[Any]:
+    """The framework's own page for unknown paths is a problem here as everywhere."""
+    if response.status_code == 404:
+        raise NotFoundException
+    response.headers["Content-Security-Policy"] = _POLICY
+    return response
+
+
+def configured() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="poolgate admin API",
+        version="1",
+        description="Errors are RFC 9457 problems with a stable `code`. Lists are `{data, next_cursor, has_more}`.",
+        openapi_router=Router(
+            "/admin", route_handlers=[], opt={"public": True}, include_in_schema=False, after_request=_finish
+        ),
+        render_plugins=[Page(path="/docs"), JsonRenderPlugin(media_type=MediaType.JSON)],
+        security=[{"token": []}],
+        components=Components(
+            security_schemes={"token": SecurityScheme(type="http", scheme="bearer", description="pgadm_…")}
+        ),
+    )

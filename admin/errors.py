@@ -65,10 +65,12 @@ def as_problem(error: Exception) -> Problem:
         return Problem(status, code, error.message, errors=errors)
     if isinstance(error, ValidationException):
         return Problem(400, "invalid_request", "the request is not valid", errors=_fields(error.extra))
+    if isinstance(error, UnicodeDecodeError):
+        return Problem(400, "invalid_request", "the body is not UTF-8")
     if isinstance(error, HTTPException) and error.status_code in _HTTP:
         code, detail = _HTTP[error.status_code]
         return Problem(error.status_code, code, detail)
-    if isinstance(error, RedisError | PoolTimeout):
+    if isinstance(error, RedisError | PoolTimeout | OSError):
         return Problem(503, "unavailable", "the database or Redis does not answer")
     if isinstance(error, DBAPIError):
         return _database(error)

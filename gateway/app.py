@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Litestar, asgi
 from litestar.datastructures import State
+from litestar.exceptions import MethodNotAllowedException
 from litestar.types import Receive, Scope, Send
 
 from gateway.core import logs
@@ -13,7 +14,7 @@ from gateway.core.settings import Settings
 from gateway.relay import background
 from gateway.relay.gate import open_gate
 from gateway.web.edge import Edge
-from gateway.web.health import alive, ready
+from gateway.web.health import alive, method_not_allowed, ready
 from gateway.web.server import serve
 
 
@@ -31,6 +32,7 @@ def create_app(settings: Settings) -> Litestar:
         [alive, ready, edge],
         lifespan=[lifespan],
         openapi_config=None,
+        exception_handlers={MethodNotAllowedException: method_not_allowed},
         logging_config=None,
         state=State(),
     )

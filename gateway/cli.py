@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from gateway.commands import register
+
 if TYPE_CHECKING:
     from gateway.local.up import Ready
 
@@ -198,7 +200,7 @@ def _curl(ready: "Ready") -> str:
     )
 
 
-# The commands that talk to the admin API register here: gateway.commands.register(main)
+register(main)
 
 if __name__ == "__main__":
     main()

@@ -13,7 +13,7 @@ from admin.schemas.accounts import AccountDraft, AccountPatch, AccountView, Test
 from admin.schemas.page import Page, given, named, page
 from gateway.core import models as m
 from gateway.core import state
-from gateway.core.services import accounts, rows, tenants
+from gateway.core.services import accounts, configuration, rows, tenants
 from gateway.core.services.reach import Reach
 from gateway.platforms import PLATFORMS
 
@@ -171,5 +171,5 @@ async def _tested(resources: Resources, reach: Reach, account_id: str, model: st
         row = await accounts.find(session, reach, account_id)
         recent = await accounts.recent_model(session, row)
     platform = PLATFORMS[row.platform]
-    account = accounts.opened(row, resources.sealer, platform.base_url or "")
+    account = configuration.opened(row, resources.sealer, platform.base_url, platform.models)
     return await probe.run(resources.upstream, platform, account, model or probe.known_model(account) or recent)

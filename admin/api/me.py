@@ -75,7 +75,7 @@ class MeController(Controller):
         sealed = await secondfactor.confirmed(resources, user, data.code, time.time())
         if sealed is None:
             raise Problem(400, "totp_invalid", "the code is wrong", errors=[FieldError("code", "wrong")])
-        await users.change(session, user, {"totp_secret": sealed})
+        await users.set_totp(session, user, sealed)
         await trail.note(session, caller, "me.totp_added", user.id)
         return own_view(user)
 
@@ -93,7 +93,7 @@ class MeController(Controller):
         await resources.attempts.admit(user.email, request.scope["state"].get("address"))
         if not await secondfactor.accepts(resources, user, data.code, time.time()):
             raise Problem(400, "totp_invalid", "the code is wrong", errors=[FieldError("code", "wrong")])
-        await users.change(session, user, {"totp_secret": None})
+        await users.set_totp(session, user, None)
         await trail.note(session, caller, "me.totp_removed", user.id)
         return own_view(user)
 

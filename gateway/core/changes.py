@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import select, text, update
+from sqlalchemy import event, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from gateway.core import models as m
 
@@ -33,7 +34,12 @@ async def record(session: AsyncSession, kind: str, identity: str) -> int:
     version = (await session.execute(raised)).scalar_one()
     session.add(m.Change(version=version, kind=kind, id=identity))
     session.info[_PENDING] = version
+    event.listen(session.sync_session, "after_rollback", _forget, once=True)
     return version
+
+
+def _forget(session: Session) -> None:
+    session.info.pop(_PENDING, None)
 
 
 async def announce(session: AsyncSession, redis: Redis) -> None:

@@ -22,7 +22,7 @@ class Counter(Struct, frozen=True):
     """S sliding, C concurrency, D calendar."""
     name: str
     span: int
-    """S: width of a bucket in ms; D: end of the window in epoch ms, 0 for none."""
+    """S: length in ms; D: end of the window in epoch ms, 0 for none."""
 
 
 def _name(limit: Limit) -> str:
@@ -36,7 +36,7 @@ def _fixed(limit: Limit) -> Counter | None:
     if limit.type == "concurrency":
         return Counter(limit, "C", "c:" + _name(limit), 0)
     if limit.per and limit.per.seconds:
-        return Counter(limit, "S", "w:" + _name(limit), -(-limit.per.seconds * 1000 // BUCKETS))
+        return Counter(limit, "S", "w:" + _name(limit), limit.per.seconds * 1000)
     return None
 
 

@@ -45,8 +45,11 @@ async def engine(url: str, *, size: int = 5, statement_timeout: float = 10) -> A
         pool_pre_ping=True,
         pool_recycle=1800,
         pool_timeout=5,
+        hide_parameters=True,  # an error of a statement never shows its values
         connect_args={
             "timeout": 5,
+            # The server's own limit does not help when it is the server that hangs.
+            "command_timeout": statement_timeout + 2,
             "server_settings": {
                 "application_name": "poolgate",
                 "statement_timeout": str(int(statement_timeout * 1000)),

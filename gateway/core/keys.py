@@ -59,6 +59,9 @@ class Peppers(Struct, frozen=True):
 
     values: tuple[bytes, ...]
 
+    def __repr__(self) -> str:
+        return f"Peppers({self.newest_id()})"
+
     def digest(self, secret: str) -> bytes:
         """The digest under the newest pepper: what is stored."""
         return hmac.digest(self.values[0], secret.encode(), "sha256")

@@ -10,7 +10,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import Any, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.core.domain import Limit, LimitScope, LimitType, Period
@@ -37,17 +37,19 @@ def parse(items: Any, *, scope: LimitScope = "key", owner: str = "") -> tuple[Li
     """Raises InvalidLimit, naming the field."""
     if not isinstance(items, list):
         raise InvalidLimit("limits", "a list is expected")
-    return tuple(_one(item, f"limits[{at}]", scope, owner) for at, item in enumerate(items))
+    given = cast(list[Any], items)
+    return tuple(_one(item, f"limits[{at}]", scope, owner) for at, item in enumerate(given))
 
 
-def _one(item: Any, at: str, scope: LimitScope, owner: str) -> Limit:
-    if not isinstance(item, dict):
+def _one(given: Any, at: str, scope: LimitScope, owner: str) -> Limit:
+    if not isinstance(given, dict):
         raise InvalidLimit(at, "an object is expected")
+    item = cast(dict[str, Any], given)
     for name in item:
         if name not in _FIELDS:
             raise InvalidLimit(f"{at}.{name}", "unknown field")
     kind, per = item.get("type"), item.get("per")
-    if kind in _LATER:
+    if isinstance(kind, str) and kind in _LATER:
         raise InvalidLimit(f"{at}.type", f"limits of type {kind} are not enforced yet: use requests or concurrency")
     if kind not in get_args(LimitType):
         raise InvalidLimit(f"{at}.type", "expected requests or concurrency")
@@ -57,10 +59,10 @@ def _one(item: Any, at: str, scope: LimitScope, owner: str) -> Limit:
     if kind == "concurrency" and per is not None:
         raise InvalidLimit(f"{at}.per", "a concurrency limit has no period")
     failure = item.get("on_limiter_failure", "open")
-    if failure not in {"open", "closed"}:
+    if failure not in ("open", "closed"):
         raise InvalidLimit(f"{at}.on_limiter_failure", "expected open or closed")
     return Limit(
-        type=kind,
+        type=cast(LimitType, kind),
         max=maximum,
         per=None if kind == "concurrency" else _period(per, f"{at}.per"),
         timezone=_timezone(item.get("timezone", "UTC"), f"{at}.timezone"),
@@ -77,10 +79,11 @@ def _period(per: Any, at: str) -> Period:
         return Period(per, SLIDING[per])
     if isinstance(per, str) and per in CALENDAR:
         return Period(per, None)
-    if isinstance(per, dict) and list(per) == ["rolling"]:
-        found = _ROLLING.fullmatch(per["rolling"]) if isinstance(per["rolling"], str) else None
+    if isinstance(per, dict) and list(cast(dict[str, Any], per)) == ["rolling"]:
+        length = cast(dict[str, Any], per)["rolling"]
+        found = _ROLLING.fullmatch(length) if isinstance(length, str) else None
         if found:
-            return Period(f"rolling:{per['rolling']}", int(found[1]) * _UNITS[found[2]])
+            return Period(f"rolling:{length}", int(found[1]) * _UNITS[found[2]])
         raise InvalidLimit(f"{at}.rolling", "expected a length such as 90s, 30m, 5h or 7d")
     raise InvalidLimit(at, 'expected minute, hour, day, week, month, total or {"rolling": "5h"}')
 
@@ -93,9 +96,10 @@ def _timezone(name: Any, at: str) -> str:
 
 
 def _patterns(items: Any, at: str) -> tuple[str, ...]:
-    if not isinstance(items, list) or not all(isinstance(item, str) and item for item in items):
+    patterns: list[Any] = cast(list[Any], items) if isinstance(items, list) else [None]
+    if not all(isinstance(item, str) and item for item in patterns):
         raise InvalidLimit(at, "a list of patterns is expected")
-    return tuple(items)
+    return tuple(patterns)
 
 
 def window(limit: Limit, now: datetime) -> tuple[str, datetime | None]:
@@ -127,6 +131,8 @@ def describe(limit: Limit) -> dict[str, Any]:
     if limit.per:
         head, _, length = limit.per.name.partition(":")
         shown["per"] = {"rolling": length} if head == "rolling" else head
+        if limit.per.seconds is None:
+            shown["timezone"] = limit.timezone
     if limit.models:
         shown["models"] = list(limit.models)
     if limit.platforms:

@@ -4,6 +4,8 @@ Amounts are integers of 10⁻⁹ of the currency. An unknown model has no price:
 """
 
 import fnmatch
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
@@ -45,7 +47,7 @@ class Tier(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Price(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Per million tokens, from a day on. `model` and `platforms` are patterns; a class without a price costs as input."""
+    """Per million tokens, from a day on. `model`, `platforms` are patterns; a class without a price costs as input."""
 
     model: str
     input: Decimal
@@ -60,7 +62,7 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
 
 
 class Table(Struct, frozen=True, forbid_unknown_fields=True, eq=False):
-    """All prices of one version; the first that matches counts, the one with the latest `since` before others."""
+    """All prices of one version."""
 
     version: str
     currency: str
@@ -71,17 +73,33 @@ def shipped() -> Table:
     return msgspec.json.decode(SHIPPED.read_bytes(), type=Table)
 
 
+_WILDCARD = re.compile(r"[*?\[]")
+
+
+@lru_cache(8)
+def _by_beginning(table: Table) -> Mapping[str, Sequence[tuple[str, Price]]]:
+    """Prices by the first three characters of their pattern, each with the part before its first wildcard."""
+    found: dict[str, list[tuple[str, Price]]] = {}
+    for price in table.prices:
+        beginning = _WILDCARD.split(price.model, maxsplit=1)[0]
+        found.setdefault(beginning[:3], []).append((beginning, price))
+    return found
+
+
 @lru_cache(4096)
 def _find(table: Table, platform: str, model: str, day: date) -> Price | None:
+    """The price that says most about the model: an exact name, else the longest beginning; of two alike the newer."""
+    index = _by_beginning(table)
+    near = [one for length in range(4) for one in index.get(model[:length], ())]
     found = [
-        price
-        for price in table.prices
-        if price.since <= day
-        and fnmatch.fnmatchcase(model, price.model)
+        (beginning == model, len(beginning), price.since, at)
+        for at, (beginning, price) in enumerate(near)
+        if model.startswith(beginning)
+        and price.since <= day
         and any(fnmatch.fnmatchcase(platform, pattern) for pattern in price.platforms)
+        and fnmatch.fnmatchcase(model, price.model)
     ]
-    # Longer patterns say more about a model than shorter ones; of two alike the newer counts.
-    return max(found, key=lambda price: (len(price.model), price.since), default=None)
+    return near[max(found)[3]][1] if found else None
 
 
 def cost(table: Table, platform: str, model: str, at: float, tokens: Tokens, multiplier: str = "1") -> int | None:

@@ -7,14 +7,21 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from gateway.core.scripts import encode
+
+_TIMEOUT = 2.0
+_ASKING = 0.4
+"""For one sentinel: the next one is asked instead."""
 
 
 class Address(Struct, frozen=True):
@@ -30,6 +37,7 @@ class Address(Struct, frozen=True):
 
 
 def parse(url: str) -> Address:
+    """Raises ValueError."""
     parts = urlsplit(url)
     network = parts.netloc.rpartition("@")[2]
     port = 26379 if parts.scheme == "redis+sentinel" else 6379
@@ -51,35 +59,48 @@ def parse(url: str) -> Address:
 
 
 def _host(entry: str, port: int) -> tuple[str, int]:
-    head, separator, tail = entry.rpartition(":")
-    return (head.strip("[]"), int(tail)) if separator and tail.isdigit() else (entry.strip("[]"), port)
+    if entry.endswith("]") or ":" not in entry:
+        return entry.strip("[]"), port
+    head, _, tail = entry.rpartition(":")
+    if not 0 < int(tail) < 65536:
+        raise ValueError("not a port")
+    return head.strip("[]"), int(tail)
 
 
 def _sentinel(address: Address) -> Sentinel:
     return Sentinel(
         list(address.hosts),
-        sentinel_kwargs={"password": address.password or None},
+        sentinel_kwargs={
+            "password": address.password or None,
+            "socket_timeout": _ASKING,
+            "socket_connect_timeout": _ASKING,
+            "retry": Retry(NoBackoff(), 0),
+        },
         username=address.username or None,
         password=address.password or None,
-        socket_timeout=2,
+        socket_timeout=_TIMEOUT,
     )
 
 
 @asynccontextmanager
-async def client(url: str, *, timeout: float = 2) -> AsyncGenerator[Redis]:
-    """A redis-py client; answers are bytes decoded to text. Timeouts in seconds."""
+async def client(url: str) -> AsyncGenerator[Redis]:
+    """A redis-py client; answers are bytes decoded to text."""
     address = parse(url)
     options: dict[str, Any] = {
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
+        "socket_timeout": _TIMEOUT,
+        "socket_connect_timeout": _TIMEOUT,
         "decode_responses": True,
+        "retry": Retry(NoBackoff(), 1),  # a connection that has died meanwhile; more would only make the caller wait
         "protocol": 2,
         "db": address.database,
         "username": address.username or None,
         "password": address.password or None,
     }
-    if address.scheme == "redis+sentinel":
-        made = _sentinel(address).master_for(address.service, decode_responses=True, db=address.database)
+    watcher = _sentinel(address) if address.scheme == "redis+sentinel" else None
+    if watcher:
+        made = watcher.master_for(
+            address.service, decode_responses=True, db=address.database, retry=Retry(NoBackoff(), 1)
+        )
     elif address.scheme == "unix":
         made = Redis(unix_socket_path=address.path, **options)
     else:
@@ -89,6 +110,24 @@ async def client(url: str, *, timeout: float = 2) -> AsyncGenerator[Redis]:
         yield made
     finally:
         await made.aclose()
+        await _close(watcher)
+
+
+async def _close(watcher: Sentinel | None) -> None:
+    for one in watcher.sentinels if watcher else ():
+        await one.aclose()
+
+
+async def _master(address: Address) -> tuple[str, int]:
+    """Raises OSError when no sentinel knows the master."""
+    watcher = _sentinel(address)
+    try:
+        found = cast(tuple[str, int], await watcher.discover_master(address.service))
+    except RedisError as error:
+        raise OSError(f"no master is known: {type(error).__name__}") from None
+    finally:
+        await _close(watcher)
+    return found
 
 
 def connector(url: str) -> tuple[Callable[[Callable[[], asyncio.Protocol]], Any], Sequence[bytes]]:
@@ -106,7 +145,7 @@ def connector(url: str) -> tuple[Callable[[Callable[[], asyncio.Protocol]], Any]
             return await loop.create_unix_connection(factory, address.path)
         host, port = address.hosts[0]
         if address.scheme == "redis+sentinel":
-            host, port = await _sentinel(address).discover_master(address.service)
+            host, port = await _master(address)
         context = ssl.create_default_context() if address.scheme == "rediss" else None
         return await loop.create_connection(factory, host, port, ssl=context)
 

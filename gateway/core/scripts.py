@@ -18,6 +18,7 @@ import hiredis
 
 DEADLINE = 0.25
 _TICK = 0.05
+_GLANCE = 0.01
 _RETRY = 0.5
 _LUA = Path(__file__).parent / "lua"
 
@@ -27,6 +28,9 @@ Connect = Callable[[Callable[[], asyncio.Protocol]], Any]
 
 class RedisGone(Exception):
     """Redis is away, slow, or refuses scripts. The message says which."""
+
+
+AWAY = (OSError, TimeoutError, RedisGone, hiredis.ReplyError, hiredis.ProtocolError)
 
 
 class Script:
@@ -51,6 +55,11 @@ def encode(parts: Sequence[Argument]) -> bytes:
     return b"".join(out)
 
 
+def _raise_in(future: asyncio.Future[Any], error: Exception) -> None:
+    future.set_exception(error)
+    future.exception()  # not every call has a reader: a settled row is in the journal
+
+
 class _Connection(asyncio.Protocol):
     """One connection; `waiting` holds the unanswered calls in order."""
 
@@ -58,6 +67,7 @@ class _Connection(asyncio.Protocol):
         self._lost = lost
         self._reader = hiredis.Reader()
         self._out: list[bytes] = []
+        self._loading: list[asyncio.Future[Any]] = []
         self.waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
@@ -67,13 +77,21 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
+        try:
+            self._answered()
+        except (hiredis.ProtocolError, IndexError):
+            self.transport.abort()  # not Redis at the other end, or answers to nothing
+
+    def _answered(self) -> None:
         waiting = self.waiting
         while (value := self._reader.gets()) is not False:
             future = waiting.popleft()[1]
             if future.done():
                 continue
             if isinstance(value, Exception):
-                future.set_exception(value)
+                if str(value).startswith("NOSCRIPT"):
+                    self.load()
+                _raise_in(future, value)
             else:
                 future.set_result(value)
 
@@ -95,15 +113,22 @@ class _Connection(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.write(data)
 
-    def overdue(self) -> bool:
-        return bool(self.waiting) and self.loop.time() > self.waiting[0][0]
+    def load(self) -> list[asyncio.Future[Any]]:
+        """Gives Redis all scripts. Once at a time: when it has forgotten them, every call says so."""
+        if not self._loading:
+            self._loading = [self.send(encode((b"SCRIPT", b"LOAD", script.source))) for script in ALL]
+            self._loading[-1].add_done_callback(lambda _: self._loading.clear())
+        return list(self._loading)
+
+    def left(self) -> float:
+        """Seconds until the oldest call is overdue."""
+        return self.waiting[0][0] - self.loop.time() if self.waiting else DEADLINE
 
     def fail(self, reason: str) -> None:
         while self.waiting:
             future = self.waiting.popleft()[1]
             if not future.done():
-                future.set_exception(RedisGone(reason))
-                future.exception()  # a settle has no reader: its row is in the journal
+                _raise_in(future, RedisGone(reason))
 
 
 class Scripts:
@@ -116,6 +141,7 @@ class Scripts:
         self._reason = "Redis is not connected yet"
         self.reconnected: Callable[[], None] = lambda: None
         self.failures = 0
+        self._not_before = 0.0
 
     @property
     def connected(self) -> bool:
@@ -152,11 +178,13 @@ class Scripts:
 
     def _refused(self, error: Exception) -> RedisGone:
         # Redis answers but will not work with us (loading, read-only, scripts forbidden): as good as gone.
-        self._drop(f"Redis refused: {str(error).split(' ', 1)[0]}")
+        self.drop(f"Redis refused: {str(error).split(' ', 1)[0]}")
         return RedisGone(self._reason)
 
-    def _drop(self, reason: str) -> None:
+    def drop(self, reason: str) -> None:
+        """Gives the connection up; the watch makes a new one, after a pause."""
         connection, self._connection = self._connection, None
+        self._not_before = asyncio.get_running_loop().time() + _RETRY
         self._reason = reason
         self.failures += 1
         if connection:
@@ -169,13 +197,18 @@ class Scripts:
             self._reason = "Redis closed the connection"
             self.failures += 1
 
-    async def _open(self) -> None:
-        _, connection = await asyncio.wait_for(self._connect(lambda: _Connection(self._lost)), DEADLINE * 4)
+    async def open(self) -> None:
+        """Connects, greets, loads the scripts. Raises one of `AWAY`."""
+        # Not wait_for: up to Python 3.11 it may swallow a cancellation, and the watch would never end.
+        async with asyncio.timeout(DEADLINE * 4):
+            _, connection = await self._connect(lambda: _Connection(self._lost))
         try:
-            commands = [*self._greeting, *(encode((b"SCRIPT", b"LOAD", script.source)) for script in ALL)]
-            async with asyncio.timeout(DEADLINE * 4):
-                for future in [connection.send(command) for command in commands]:
+            # As short as a call may take: a Redis that is connected but slow is not back.
+            async with asyncio.timeout(DEADLINE):
+                for future in [connection.send(command) for command in self._greeting] + connection.load():
                     await future
+            if connection.transport.is_closing():
+                raise RedisGone("Redis closed the connection")
         except BaseException:
             connection.fail("the connection was given up")
             connection.transport.abort()
@@ -188,19 +221,22 @@ class Scripts:
         while True:
             connection = self._connection
             if connection is None:
-                try:
-                    await self._open()
-                except (OSError, TimeoutError, RedisGone, hiredis.ReplyError, hiredis.ProtocolError) as error:
-                    self._reason = f"Redis cannot be reached: {type(error).__name__}"
-                    await asyncio.sleep(_RETRY)
-            elif connection.overdue():
-                # When it was this process that stood still, the answers are in the socket: read them before judging.
-                await asyncio.sleep(_TICK)
-                if connection is self._connection and connection.overdue():
-                    self._drop("Redis did not answer within 250 ms")
-                    await asyncio.sleep(_RETRY)
+                await self._again()
+            elif (left := connection.left()) > 0:
+                await asyncio.sleep(min(left, _TICK))
             else:
-                await asyncio.sleep(_TICK)
+                # When it was this process that stood still, the answers are in the socket: read them before judging.
+                await asyncio.sleep(_GLANCE)
+                if connection is self._connection and connection.left() <= 0:
+                    self.drop("Redis did not answer within 250 ms")
+
+    async def _again(self) -> None:
+        await asyncio.sleep(self._not_before - asyncio.get_running_loop().time())
+        try:
+            await self.open()
+        except AWAY as error:
+            self._reason = f"Redis cannot be reached: {type(error).__name__}"
+            await asyncio.sleep(_RETRY)
 
 
 @asynccontextmanager
@@ -208,8 +244,8 @@ async def scripts(connect: Connect, greeting: Sequence[bytes] = ()) -> AsyncGene
     """The process's hot connection, connected if Redis is there; watched until the context ends."""
     made = Scripts(connect, greeting)
     try:
-        await made._open()
-    except (OSError, TimeoutError, RedisGone, hiredis.ReplyError, hiredis.ProtocolError):
+        await made.open()
+    except AWAY:
         made.failures += 1
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(made.watch())
@@ -217,4 +253,4 @@ async def scripts(connect: Connect, greeting: Sequence[bytes] = ()) -> AsyncGene
             yield made
         finally:
             watching.cancel()
-            made._drop("poolgate is stopping")
+            made.drop("poolgate is stopping")

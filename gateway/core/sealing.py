@@ -17,6 +17,7 @@ from gateway.core.secret import Secret
 
 _VERSION = b"\x01"
 _HEAD = 1 + 4 + 12
+_TAG = 16
 
 
 class SealBroken(Exception):
@@ -40,7 +41,7 @@ class Sealer:
     def open(self, sealed: bytes, context: str) -> bytes:
         """Raises SealBroken."""
         cipher = self._ciphers.get(sealed[1:5])
-        if sealed[:1] != _VERSION or cipher is None:
+        if sealed[:1] != _VERSION or cipher is None or len(sealed) < _HEAD + _TAG:
             raise SealBroken("sealed with a master key that is not here")
         try:
             return cipher.decrypt(sealed[5:_HEAD], sealed[_HEAD:], context.encode())

@@ -1,7 +1,6 @@
 """Settings, read once from an environ mapping, frozen. The same names hold in every process (README, "Settings")."""
 
 import base64
-import binascii
 import ipaddress
 import os
 import platform
@@ -11,11 +10,15 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
+from gateway.core import redis
 from gateway.core.keys import Peppers
 from gateway.core.secret import Secret
 
 T = TypeVar("T")
+Reader = Callable[[Mapping[str, str]], Any]
 
 
 class SettingError(Exception):
@@ -65,7 +68,7 @@ class Settings(Struct, frozen=True):
         return cls(**{field: reader(environ) for field, reader in _READERS.items()})
 
 
-def _setting(name: str, parse: Callable[[str], T], default: T | None = None, *, file: bool = False) -> Callable[..., T]:
+def _setting(name: str, parse: Callable[[str], T], default: T | None = None, *, file: bool = False) -> Reader:
     def read(environ: Mapping[str, str]) -> Any:
         text = environ.get(name) or (_from_file(name, environ) if file else "")
         if not text:
@@ -86,8 +89,8 @@ def _from_file(name: str, environ: Mapping[str, str]) -> str:
         return ""
     try:
         return Path(path).read_text().strip()
-    except OSError as error:
-        raise SettingError(f"{name}_FILE cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{name}_FILE cannot be read: {getattr(error, 'strerror', None) or 'not text'}") from None
 
 
 def _bounded(low: float, high: float, kind: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -116,13 +119,17 @@ def _networks(text: str) -> tuple[str, ...]:
 
 
 def _secret_keys(text: str) -> tuple[Secret, ...]:
-    for part in _list(text):
-        try:
-            if len(base64.b64decode(part, validate=True)) != 32:
-                raise ValueError("each key is base64 of 32 bytes")
-        except binascii.Error:
-            raise ValueError("each key is base64 of 32 bytes") from None
-    return tuple(Secret(part) for part in _list(text))
+    parts = _list(text)
+    if not parts or not all(_is_key(part) for part in parts):
+        raise ValueError("each key is base64 of 32 bytes")
+    return tuple(Secret(part) for part in parts)
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == 32
+    except ValueError:
+        return False
 
 
 def _bootstrap_token(text: str) -> Secret:
@@ -131,9 +138,16 @@ def _bootstrap_token(text: str) -> Secret:
     return Secret(text)
 
 
+_read_token = _setting("POOLGATE_BOOTSTRAP_TOKEN", _bootstrap_token, Secret(""), file=True)
+
+
 def _database(text: str) -> str:
     if not text.startswith("postgresql+asyncpg://"):
         raise ValueError("it does not begin with postgresql+asyncpg://")
+    try:
+        make_url(text)
+    except (ArgumentError, ValueError):  # its text may hold a password
+        raise ValueError("it is not the URL of a database") from None
     return text
 
 
@@ -143,6 +157,10 @@ def _redis(text: str) -> str:
         raise ValueError("redis+cluster:// is not supported yet: use one server or redis+sentinel://")
     if scheme not in {"redis", "rediss", "unix", "redis+sentinel"}:
         raise ValueError("its scheme is none of redis, rediss, unix, redis+sentinel")
+    try:
+        redis.parse(text)
+    except ValueError:  # its text may hold a password
+        raise ValueError("it is not the URL of a Redis server") from None
     return text
 
 
@@ -152,7 +170,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-_READERS: Mapping[str, Callable[..., Any]] = {
+_READERS: Mapping[str, Reader] = {
     "database_url": _setting("POOLGATE_DATABASE_URL", _database),
     "redis_url": _setting("POOLGATE_REDIS_URL", _redis),
     "home": _setting("POOLGATE_HOME", lambda text: Path(text).absolute(), Path(".poolgate").absolute()),
@@ -162,9 +180,7 @@ _READERS: Mapping[str, Callable[..., Any]] = {
     "workers": _setting("POOLGATE_WORKERS", _bounded(1, 256, int), _cores()),
     "master_keys": _setting("POOLGATE_MASTER_KEYS", _secret_keys, file=True),
     "key_peppers": _setting("POOLGATE_KEY_PEPPERS", _secret_keys, file=True),
-    "bootstrap_token": lambda environ: (
-        _setting("POOLGATE_BOOTSTRAP_TOKEN", _bootstrap_token, Secret(""), file=True)(environ) or None
-    ),
+    "bootstrap_token": lambda environ: _read_token(environ) or None,
     "egress_allow": _setting("POOLGATE_EGRESS_ALLOW", _networks, ()),
     "trusted_proxies": _setting("POOLGATE_TRUSTED_PROXIES", _networks, ()),
     "admin_hosts": _setting("POOLGATE_ADMIN_HOSTS", _list, ()),
@@ -179,3 +195,7 @@ _READERS: Mapping[str, Callable[..., Any]] = {
     "journal_limit": _setting("POOLGATE_JOURNAL_LIMIT", _bounded(1 << 20, 1 << 40, int), 1 << 30),
     "sandbox_port": _setting("POOLGATE_SANDBOX_PORT", _bounded(0, 65535, int), 0),
 }
+#: Every setting's name, in the order of the README's table.
+NAMES = tuple(f"POOLGATE_{field.upper()}" for field in _READERS)
+#: Those that may also come from a file, named by `…_FILE`.
+IN_FILES = ("POOLGATE_MASTER_KEYS", "POOLGATE_KEY_PEPPERS", "POOLGATE_BOOTSTRAP_TOKEN")

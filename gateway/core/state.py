@@ -47,7 +47,7 @@ async def read_state(redis: Redis, tenant_id: str, account_id: str) -> dict[str,
     """The account's state as `GET /admin/v1/accounts/{id}/state` gives it."""
     prefix = tenant_prefix(tenant_id)
     now = time.time()
-    held: dict[str, str] = await redis.hgetall(prefix + "state")
+    held: Any = await redis.hgetall(prefix + "state")
     scopes = {
         field.partition("|")[2]: msgspec.json.decode(text, type=State)
         for field, text in held.items()
@@ -56,7 +56,8 @@ async def read_state(redis: Redis, tenant_id: str, account_id: str) -> dict[str,
     current = {scope: state for scope, state in scopes.items() if state.until > now}
     whole = current.get("account")
     out = whole if whole is not None and not whole.soft else None
-    history = [msgspec.json.decode(entry) for entry in await redis.lrange(prefix + "h:" + account_id, 0, 49)]
+    found: Any = await redis.lrange(prefix + "h:" + account_id, 0, 49)
+    history: list[dict[str, Any]] = [msgspec.json.decode(entry) for entry in found]
     return {
         "usable": out is None,
         "reason": out.reason if out else None,
@@ -74,7 +75,7 @@ async def read_state(redis: Redis, tenant_id: str, account_id: str) -> dict[str,
 
 
 def _shown(entry: dict[str, Any]) -> dict[str, Any]:
-    state = entry.get("state") or {}
+    state: dict[str, Any] = entry.get("state") or {}
     return {
         "at": rfc3339(entry["at"]),
         "scope": entry["scope"],
@@ -87,7 +88,8 @@ def _shown(entry: dict[str, Any]) -> dict[str, Any]:
 async def recover(redis: Redis, tenant_id: str, account_id: str, actor: str) -> int:
     """Lifts every automatic state of the account. Returns how many there were."""
     prefix = tenant_prefix(tenant_id)
-    fields = [field for field in await redis.hkeys(prefix + "state") if field.startswith(account_id + "|")]
+    names: Any = await redis.hkeys(prefix + "state")
+    fields: list[str] = [field for field in names if field.startswith(account_id + "|")]
     for field in fields:
         entry = {"scope": field.partition("|")[2], "at": time.time(), "state": None, "reason": f"recovered by {actor}"}
         await redis.hdel(prefix + "state", field)
@@ -119,10 +121,10 @@ async def _used(redis: Redis, prefix: str, one: Counter, now: float) -> tuple[in
         return await redis.zcount(prefix + one.name, f"({int(now * 1000)}", "+inf"), None
     if one.kind == "D":
         return int(await redis.get(prefix + one.name) or 0), one.span / 1000 or None
-    fields: dict[str, str] = await redis.hgetall(prefix + one.name)
-    low = int(now * 1000) // one.span - BUCKETS
+    fields: Any = await redis.hgetall(prefix + one.name)
+    low = int(now * 1000) * BUCKETS // one.span - BUCKETS
     counted = {int(name): int(n) for name, n in fields.items() if name.isdigit() and int(name) >= low}
-    resets = (min(counted) + BUCKETS + 1) * one.span / 1000 if counted else None
+    resets = (min(counted) + BUCKETS + 1) * one.span / BUCKETS / 1000 if counted else None
     return sum(counted.values()), resets
 
 

@@ -8,7 +8,7 @@ gateways are told. A crash between commit and acknowledgement makes the batch co
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
@@ -18,6 +18,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from gateway.core.ids import milliseconds_of
 from gateway.core.ledger import Row, decode, shown
 from gateway.core.names import prefix
 
@@ -35,7 +36,10 @@ COLUMNS: Sequence[str] = (
 )  # fmt: skip
 _KEY = {"request_id", "received_at"}
 _IDS = {"request_id", "tenant_id", "user_id", "key_id", "account_id"}
-_TIMES = {"received_at", "first_byte_at", "ended_at"}
+_TIMES = {"first_byte_at", "ended_at"}
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_NO_NUL = "\ufffd"
+"""PostgreSQL's text has no NUL; a client may send one in a name."""
 _SUMS = (
     "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens",
     "reasoning_tokens",
@@ -43,7 +47,8 @@ _SUMS = (
 _LIST = ", ".join(COLUMNS)
 
 _STAGE = "CREATE TEMP TABLE IF NOT EXISTS arriving (LIKE requests INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
-# A real row replaces what the sweep wrote in its place; the roll-up then takes the difference.
+# A real row replaces what the sweep wrote in its place; the roll-up then takes the difference. `lost` reads what stood
+# there before this statement: it must not lock (FOR UPDATE passes over a row that the statement itself has changed).
 _INSERT = f"""
 WITH arrived AS (
     SELECT DISTINCT ON (request_id, received_at) {_LIST} FROM arriving
@@ -51,7 +56,6 @@ WITH arrived AS (
 ), lost AS (
     SELECT r.* FROM requests r JOIN arrived a USING (request_id, received_at)
     WHERE r.ending = 'gateway_lost' AND a.ending <> 'gateway_lost'
-    FOR UPDATE OF r
 ), written AS (
     INSERT INTO requests ({_LIST}) SELECT {_LIST} FROM arrived
     ON CONFLICT (request_id, received_at) DO UPDATE SET
@@ -67,8 +71,9 @@ INSERT INTO usage_hours AS u (hour, tenant_id, key_id, user_id, account_id, plat
     unpriced, {", ".join(_SUMS)}, cost)
 SELECT date_trunc('hour', received_at, 'UTC'), tenant_id, key_id, (array_agg(user_id))[1],
     coalesce(account_id, '{NIL}'), coalesce(platform, ''), coalesce(model_used, model_asked), sum(sign),
-    sum(sign) FILTER (WHERE status >= 400 OR ending NOT IN ('complete', 'client_abort_drained', 'client_abort_cut')),
-    sum(sign) FILTER (WHERE unpriced), {", ".join(f"sum(sign * {name})" for name in _SUMS)},
+    coalesce(sum(sign) FILTER (WHERE status >= 400
+        OR ending NOT IN ('complete', 'client_abort_drained', 'client_abort_cut')), 0),
+    coalesce(sum(sign) FILTER (WHERE unpriced), 0), {", ".join(f"sum(sign * {name})" for name in _SUMS)},
     coalesce(sum(sign * cost), 0)
 FROM counted GROUP BY 1, 2, 3, 5, 6, 7
 ON CONFLICT (hour, tenant_id, key_id, account_id, platform, model) DO UPDATE SET
@@ -76,11 +81,7 @@ ON CONFLICT (hour, tenant_id, key_id, account_id, platform, model) DO UPDATE SET
     unpriced = u.unpriced + EXCLUDED.unpriced, {", ".join(f"{name} = u.{name} + EXCLUDED.{name}" for name in _SUMS)},
     cost = u.cost + EXCLUDED.cost
 """  # noqa: S608  # names of our own columns only
-_INSERT = (
-    _INSERT.replace("sum(sign) FILTER", "coalesce(sum(sign) FILTER")
-    .replace("'client_abort_cut')),", "'client_abort_cut')), 0),")
-    .replace("(WHERE unpriced),", "(WHERE unpriced), 0),")
-)
+_BEFORE = "SELECT instance, committed FROM journals WHERE tag = $1 AND instance = ANY($2)"
 _COMMITTED = """
 INSERT INTO journals (instance, tag, committed) VALUES ($1, $2, $3)
 ON CONFLICT (instance, tag) DO UPDATE SET committed = EXCLUDED.committed, updated_at = now()
@@ -90,6 +91,7 @@ _LAST_USED = """
 UPDATE keys SET last_used_at = used.at FROM unnest($1::uuid[], $2::timestamptz[]) AS used(id, at)
 WHERE keys.id = used.id AND (keys.last_used_at IS NULL OR keys.last_used_at < used.at - interval '1 minute')
 """
+_REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, OverflowError)
 
 
 class Entry(Struct, frozen=True):
@@ -104,18 +106,23 @@ class Entry(Struct, frozen=True):
 
 def read_entry(identity: str, fields: Mapping[str, str]) -> Entry:
     lost = fields.get("g")
+    sequence = fields.get("s", "0")
     try:
         row = decode(lost if lost is not None else fields["r"])
+        if lost is not None:
+            row.ending = "gateway_lost"
+            row.account_id = fields.get("a") or None
     except (KeyError, msgspec.MsgspecError):
         row = None
-    if row is not None and lost is not None:
-        row.ending = "gateway_lost"
-        row.account_id = fields.get("a") or None
-    return Entry(identity, fields.get("i", ""), int(fields.get("s", 0)), row)
+    return Entry(identity, fields.get("i", ""), int(sequence) if sequence.isdecimal() else 0, row)
+
+
+def _moment(seconds: float) -> dt.datetime:
+    return _EPOCH + dt.timedelta(seconds=seconds)
 
 
 def record(row: Row) -> tuple[Any, ...]:
-    """A row as COPY wants it, in the order of COLUMNS."""
+    """A row as COPY wants it, in the order of COLUMNS. Raises ValueError or OverflowError when it cannot be one."""
     values: list[Any] = []
     for name in COLUMNS:
         value: Any = getattr(row, name)
@@ -123,20 +130,48 @@ def record(row: Row) -> tuple[Any, ...]:
             pass
         elif name in _IDS:
             value = UUID(value.partition("_")[2])
+        elif name == "received_at":
+            value = _EPOCH + dt.timedelta(milliseconds=milliseconds_of(values[0]))
         elif name in _TIMES:
-            value = dt.datetime.fromtimestamp(value, dt.UTC)
-            if name == "received_at":
-                value = value.replace(microsecond=round(value.microsecond, -3) % 1_000_000)
+            value = _moment(value)
         elif name == "cost":
             value = Decimal(value).scaleb(-9)
         elif name == "attempts":
             value = msgspec.json.encode([shown(attempt) for attempt in value]).decode()
+            if "\\u0000" in value:
+                value = msgspec.json.encode(_without_nul(msgspec.json.decode(value))).decode()
+        elif isinstance(value, str):
+            value = value.replace("\0", _NO_NUL)
         values.append(value)
     return tuple(values)
 
 
-async def commit(connection: "asyncpg.Connection[Any]", tag: int, entries: Sequence[Entry]) -> dict[str, int]:
-    """One batch, one transaction. Returns how far each journal is committed in this tag now."""
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", _NO_NUL)
+    if isinstance(value, list):
+        return [_without_nul(item) for item in cast(list[Any], value)]
+    if isinstance(value, dict):
+        return {name: _without_nul(item) for name, item in cast(dict[str, Any], value).items()}
+    return value
+
+
+async def commit(connection: asyncpg.Connection, tag: int, entries: Sequence[Entry]) -> dict[str, int]:
+    """One batch, one transaction. Returns how far each journal is committed in this tag now.
+
+    A row that PostgreSQL refuses is found by halving, and skipped as one that cannot be read.
+    """
+    try:
+        return await _commit(connection, tag, entries)
+    except _REFUSED:
+        middle = len(entries) // 2
+        if not middle:
+            return await _commit(connection, tag, [msgspec.structs.replace(one, row=None) for one in entries])
+        done = await commit(connection, tag, entries[:middle])
+        return done | await commit(connection, tag, entries[middle:])
+
+
+async def _commit(connection: asyncpg.Connection, tag: int, entries: Sequence[Entry]) -> dict[str, int]:
     rows = [entry.row for entry in entries if entry.row is not None]
     for entry in entries:
         if entry.row is None:
@@ -158,16 +193,13 @@ def _last_used(rows: Sequence[Row]) -> tuple[list[UUID], list[dt.datetime]]:
     for row in rows:
         latest[row.key_id] = max(row.received_at, latest.get(row.key_id, 0))
     ids = [UUID(key_id.partition("_")[2]) for key_id in latest]
-    return ids, [dt.datetime.fromtimestamp(at, dt.UTC) for at in latest.values()]
+    return ids, [_moment(at) for at in latest.values()]
 
 
-async def _progress(connection: "asyncpg.Connection[Any]", tag: int, entries: Sequence[Entry]) -> dict[str, int]:
+async def _progress(connection: asyncpg.Connection, tag: int, entries: Sequence[Entry]) -> dict[str, int]:
     """How far each journal will be committed. Only without gaps: what is missing is still in the journal."""
     instances = sorted({entry.instance for entry in entries if entry.sequence})
-    found = await connection.fetch(
-        "SELECT instance, committed FROM journals WHERE tag = $1 AND instance = ANY($2)", tag, instances
-    )
-    before = {str(row["instance"]): int(row["committed"]) for row in found}
+    before = dict(cast(list[tuple[str, int]], await connection.fetch(_BEFORE, tag, instances)))
     done = dict.fromkeys(instances, 0) | before
     for entry in entries:
         if entry.sequence and entry.sequence == done[entry.instance] + 1:
@@ -175,7 +207,7 @@ async def _progress(connection: "asyncpg.Connection[Any]", tag: int, entries: Se
     return {instance: value for instance, value in done.items() if value}
 
 
-async def drain(redis: Redis, connection: "asyncpg.Connection[Any]", tag: int, *, pending: bool = False) -> int:
+async def drain(redis: Redis, connection: asyncpg.Connection, tag: int, *, pending: bool = False) -> int:
     """One batch of a tag, from what a former leader left (`pending`) or what is new. Returns its size."""
     stream = prefix(tag) + "u"
     try:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
@@ -17,12 +18,14 @@ from gateway.core import db, logs
 from gateway.core import redis as redis_url
 from gateway.core.migrate import check_revision
 from gateway.core.names import TAGS, prefix
+from gateway.core.pause import pause
 from gateway.core.scripts import SWEEP
 from gateway.core.settings import Settings
 from gateway.jobs import ledger, partitions
 from gateway.jobs.leader import leadership
 
 _IDLE = 0.2
+_PENDING_EVERY = 5.0
 _SWEEP_EVERY = 5.0
 _SWEEP_BATCH = 200
 _AWAY = (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
@@ -43,12 +46,21 @@ async def _main(settings: Settings) -> None:
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await keep_leading(settings)
+
+
+async def keep_leading(settings: Settings) -> None:
+    """Leads again, a second later, whatever ended it."""
     while True:
         try:
             await lead(settings)
         except* _AWAY as errors:
             log.warning("the leader's work stopped", reason=[type(error).__name__ for error in errors.exceptions])
-        await asyncio.sleep(1)
+        except* Exception:
+            log.exception("the leader's work failed")
+        if task.cancelling():  # an error on the way down hides the signal's cancellation
+            return
+        await pause(1)
 
 
 async def lead(settings: Settings) -> None:
@@ -61,6 +73,7 @@ async def lead(settings: Settings) -> None:
             tasks.create_task(_every(1.0, lambda: warm(redis)))
             tasks.create_task(_every(_SWEEP_EVERY, lambda: sweep(redis)))
             tasks.create_task(_every(3600.0, lambda: make_partitions(connection, turn)))
+            tasks.create_task(_every(1.0, lambda: still_leading(connection, turn)))
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
@@ -69,14 +82,29 @@ async def _every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
             await work()
         except RedisError as error:
             log.warning("background work failed", reason=type(error).__name__)
-        await asyncio.sleep(seconds)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            raise  # the connection that makes this process the leader
+        except Exception:
+            log.exception("background work failed")
+        await pause(seconds)
 
 
-async def commit_rows(redis: Redis, connection: "asyncpg.Connection[Any]", turn: asyncio.Lock) -> None:
-    """Rows from the streams into PostgreSQL, first what a former leader had taken and not finished."""
-    pending = True
+async def still_leading(connection: asyncpg.Connection, turn: asyncio.Lock) -> None:
+    """Raises when the connection is lost, and the lock with it: also while there is nothing to commit."""
+    async with turn:
+        await connection.execute("SELECT 1")
+
+
+async def commit_rows(redis: Redis, connection: asyncpg.Connection, turn: asyncio.Lock) -> None:
+    """Rows from the streams into PostgreSQL, first what a former leader had taken and not finished.
+
+    A former leader that does not know yet that it is one may take more: so they are looked for again and again.
+    """
+    pending, looked = True, time.monotonic()
     while True:
         taken = 0
+        if time.monotonic() - looked > _PENDING_EVERY:
+            pending, looked = True, time.monotonic()
         try:
             for tag in range(TAGS):
                 async with turn:
@@ -84,11 +112,11 @@ async def commit_rows(redis: Redis, connection: "asyncpg.Connection[Any]", turn:
         except RedisError as error:
             log.warning("the ledger waits for Redis", reason=type(error).__name__)
             pending = True
-            await asyncio.sleep(1)
+            await pause(1)
             continue
         pending = pending and taken > 0
         if not taken:
-            await asyncio.sleep(_IDLE)
+            await pause(_IDLE)
 
 
 async def warm(redis: Redis) -> None:
@@ -109,8 +137,12 @@ async def sweep(redis: Redis) -> int:
     return taken
 
 
-async def make_partitions(connection: "asyncpg.Connection[Any]", turn: asyncio.Lock) -> None:
-    async with turn:
-        made = await partitions.make_ahead(connection, dt.datetime.now(dt.UTC).date())
+async def make_partitions(connection: asyncpg.Connection, turn: asyncio.Lock) -> None:
+    try:
+        async with turn:
+            made = await partitions.make_ahead(connection, dt.datetime.now(dt.UTC).date())
+    except asyncpg.LockNotAvailableError:
+        log.warning("partitions are made later: the ledger is in use")  # there is a month of time
+        return
     if made:
         log.info("partitions were made", tables=made)

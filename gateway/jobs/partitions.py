@@ -5,7 +5,6 @@ transaction.
 """
 
 import datetime as dt
-from typing import Any
 
 import asyncpg
 
@@ -23,7 +22,7 @@ def months(today: dt.date, count: int = AHEAD) -> list[tuple[str, dt.date, dt.da
     return found
 
 
-async def make_ahead(connection: "asyncpg.Connection[Any]", today: dt.date) -> list[str]:
+async def make_ahead(connection: asyncpg.Connection, today: dt.date) -> list[str]:
     """Makes what is missing. Returns the names of the new partitions."""
     made: list[str] = []
     for table, first, following in months(today):

@@ -78,6 +78,8 @@ class Reader(Protocol):
     """The first complete event (or the first byte of an answer in one piece) has been seen."""
     failure: Failure | None
     """Set when an error event was seen, first or later."""
+    failed_first: bool
+    """That error was the first event."""
     complete: bool
     """The protocol's own end was seen (message_stop, [DONE], response.completed, finishReason…)."""
     usage: Usage | None

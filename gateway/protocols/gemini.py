@@ -41,6 +41,9 @@ ENDPOINTS = tuple(
     for action, operation in _OPERATIONS.items()
 )
 
+CHAT = Endpoint("gemini", "generate", "/gemini/v1/chat", "generateContent")
+"""A path of our own for generateContent: the body names the model."""
+
 STATUS = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
@@ -154,8 +157,8 @@ class _ArrayReader(_Parts):
 
     def feed(self, data: bytes) -> None:
         for element in self._splitter.feed(data):
-            self.begun = True
             self._finished = self._part(element) or self._finished
+            self.begun = True
         self.usage_final = self._finished and self.usage is not None
         self.complete = self._finished and self._splitter.ended
 
@@ -185,6 +188,8 @@ def peek(endpoint: Endpoint, body: bytes) -> Peek:
     found = members(body, _WATCHED)
     raw = found.raw
     model = requests.text(raw, "model")
+    if endpoint is CHAT:
+        _check_chat(found)
     return Peek(
         model=None if model is None else model[_prefix(model) :],
         stream=endpoint.action == "streamGenerateContent",
@@ -194,6 +199,13 @@ def peek(endpoint: Endpoint, body: bytes) -> Peek:
         empty=not raw,
         session=requests.session(raw),
     )
+
+
+def _check_chat(found: Members) -> None:
+    if "messages" in found.raw and "contents" not in found.raw:
+        raise InvalidBody("messages would have to be translated, which is not available: send contents", "messages")
+    if requests.flag(found.raw, "stream"):
+        raise InvalidBody("this path does not stream: use models/{model}:streamGenerateContent", "stream")
 
 
 def _max_tokens(body: bytes, found: Members) -> int | None:

@@ -97,11 +97,22 @@ def openai_usage(*, prompt: int, cached: int, written: int, output: int, reasoni
 class Answer:
     """The state of a Reader. Once figures were absurd, no later ones of the same answer are believed."""
 
-    __slots__ = ("_absurd", "begun", "characters", "complete", "failure", "response_id", "usage", "usage_final")
+    __slots__ = (
+        "_absurd",
+        "begun",
+        "characters",
+        "complete",
+        "failed_first",
+        "failure",
+        "response_id",
+        "usage",
+        "usage_final",
+    )
 
     def __init__(self) -> None:
         self.begun = False
         self.failure: Failure | None = None
+        self.failed_first = False
         self.complete = False
         self.usage: Usage | None = None
         self.usage_final = False
@@ -129,6 +140,7 @@ class Answer:
     def _fail(self, status: int, body: bytes) -> None:
         if self.failure is None:
             self.failure = Failure(status, body)
+            self.failed_first = not self.begun
 
 
 class StreamReader(Answer):
@@ -142,13 +154,13 @@ class StreamReader(Answer):
 
     def feed(self, data: bytes) -> None:
         for name, text in self._splitter.feed(data):
-            self.begun = True
             self._event(name, text)
+            self.begun = True
 
     def close(self) -> None:
         for name, text in self._splitter.close():
-            self.begun = True
             self._event(name, text)
+            self.begun = True
 
     def _event(self, name: bytes, data: bytes) -> None:
         raise NotImplementedError

@@ -55,6 +55,10 @@ def members(body: bytes, watched: Collection[str], field: str | None = None) -> 
         if text == body:
             raise
         raw = _decode(text, field)
+    for name in raw:
+        # Some servers (Go's decoder) take `Model` for `model`, and the last of both: what is checked is what is used.
+        if name not in watched and name.casefold() in watched:
+            raise InvalidBody(f"{name} is not {name.casefold()}: names are written in small letters", name)
     spans = _walk(text, raw)
     if spans is None:
         spans = _walk_exactly(text, watched)

@@ -19,12 +19,18 @@ def adapt(call: Call, route: Route, peek: Peek, candidate: Candidate, *, asks_us
     endpoint = route.endpoint
     codec = CODECS[endpoint.protocol]
     if asks_usage and codec.with_usage is not None:
-        sent = codec.with_usage(call.body, peek, candidate.model)
+        try:
+            sent = codec.with_usage(call.body, peek, candidate.model)
+        except InvalidBody as error:
+            raise InvalidRequest(error.message, field=error.field) from None
     elif peek.model == candidate.model and len(peek.models) == 1:
         sent = call.body
     else:
         sent = codec.rename(endpoint, call.body, peek, candidate.model)
-    query = without(call.query, b"key", b"api-version") if call.query else b""
+    query = call.query
+    if query:
+        # Below /openai/ the path may be Azure's, and the version with it.
+        query = without(query, b"key", b"api-version") if call.path.startswith("/openai/") else without(query, b"key")
     try:
         address = url(
             account, platform, endpoint.protocol, endpoint.action or endpoint.operation, candidate.model, query

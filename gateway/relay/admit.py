@@ -34,6 +34,14 @@ class Standing(Struct, frozen=True):
         return max(0, self.counter.limit.max - self.used)
 
 
+class SlotsTaken(Unavailable):
+    """`busy` accounts could serve the request, and each has all its slots taken."""
+
+    def __init__(self, busy: int) -> None:
+        super().__init__(f"Every slot is taken: {busy} accounts are busy.", code="overloaded", retry_after=1)
+        self.busy = busy
+
+
 class Lease(Struct):
     """What a request holds. `local`: taken in this process because Redis was away."""
 
@@ -71,7 +79,8 @@ class Admission:
     ) -> Lease:
         """The first attempt has no lease yet; a further one moves the lease it has to another account.
 
-        Raises LimitReached when a limit refuses, Unavailable when every slot is taken.
+        Raises LimitReached when a limit refuses, SlotsTaken when no account has a slot free, Unavailable when limits
+        cannot be checked.
         """
         counters = self._counters(route, candidates, lease)
         try:
@@ -131,6 +140,15 @@ class Admission:
             behind = [one for one in candidates[_FRESH:] if one.account.id == held]
             reply = await self._call(caller.tenant_id, head, limits, counters, behind + offered, whole=True)
             offered = behind + offered
+        narrowed = any(one.limit.platforms for one in counters)
+        for at in range(_FRESH, len(candidates), _FRESH):
+            if reply[0] == b"ok" or (reply[0] == b"limit" and not narrowed):
+                break
+            # None of the first has room, by its slots or by a limit on its platform: perhaps one of the next.
+            offered = list(candidates[at : at + _FRESH])
+            reply = await self._call(caller.tenant_id, head, limits, counters, offered, whole=True)
+        if reply[0] == b"full":
+            raise SlotsTaken(len(candidates))
         return self._read(reply, request_id, route, offered, lease, counters)
 
     async def _call(
@@ -163,10 +181,6 @@ class Admission:
         counters: list[Counter],
     ) -> Lease:
         answer = reply[0]
-        if answer == b"full":
-            raise Unavailable(
-                f"Every slot is taken: {len(offered)} accounts are busy.", code="overloaded", retry_after=1
-            )
         numbers = [int(value) for value in reply[4:]]
         standings = [Standing(one, numbers[2 * at], numbers[2 * at + 1] / 1000) for at, one in enumerate(counters)]
         if answer == b"limit":

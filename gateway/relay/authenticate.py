@@ -22,6 +22,7 @@ from gateway.relay.call import Call, presented_key
 log = structlog.get_logger()
 CAPACITY = 100_000
 UNKNOWN_FOR = 10.0
+LOOK_UP_SECONDS = 5.0
 Find = Callable[[Sequence[bytes]], Awaitable[Caller | None]]
 
 _INVALID = "The key is not valid."
@@ -35,7 +36,7 @@ class Keys:
         self._find = find
         self._callers: OrderedDict[bytes, Caller] = OrderedDict()
         self._unknown: OrderedDict[bytes, float] = OrderedDict()
-        self._reading: dict[bytes, asyncio.Task[Caller | None]] = {}
+        self._reading: dict[tuple[int, bytes], asyncio.Task[Caller | None]] = {}
         self._generation = 0
         self.misses = 0
 
@@ -49,13 +50,16 @@ class Keys:
         if self._unknown.get(digest, 0) > now:
             return None
         self.misses += 1
-        reading = self._reading.get(digest)
+        # One read a key, however many requests wait for it, but none that began before the last change. The dict owns
+        # the task until it is done.
+        name = (self._generation, digest)
+        reading = self._reading.get(name)
         if reading is None:
-            # One read a key, however many requests wait for it; the dict owns the task until it is done.
             reading = asyncio.get_running_loop().create_task(self._read(digest, key))
-            self._reading[digest] = reading
-            reading.add_done_callback(lambda _: self._reading.pop(digest, None))
-        return await asyncio.shield(reading)
+            self._reading[name] = reading
+            reading.add_done_callback(lambda _: self._reading.pop(name, None))
+        async with asyncio.timeout(LOOK_UP_SECONDS):
+            return await asyncio.shield(reading)
 
     async def _read(self, digest: bytes, key: str) -> Caller | None:
         generation = self._generation

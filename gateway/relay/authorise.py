@@ -18,6 +18,18 @@ from gateway.relay.call import Call
 #: These also stand for the empty prefix: every protocol works below each of them.
 PLAIN_PREFIXES = frozenset({"claude", "openai", "gemini"})
 EVERY = frozenset(PLATFORMS)
+#: Characters of a model's name. Names are kept in caches and in the ledger, and anybody may send one.
+LONGEST_NAME = 512
+#: Of clients that name their session, in the order in which they are looked for.
+SESSION_HEADERS = (
+    b"x-claude-code-session-id",
+    b"session-id",
+    b"session_id",
+    b"thread-id",
+    b"conversation_id",
+    b"x-session-id",
+    b"x-session-affinity",
+)
 
 
 class Route(Struct, frozen=True):
@@ -41,7 +53,7 @@ def platforms_of(names: tuple[str, ...]) -> frozenset[str]:
     """Platform ids and families, as platform ids."""
     if "*" in names:
         return EVERY
-    return frozenset().union(*(FAMILIES.get(name, frozenset({name})) for name in names)) & EVERY
+    return frozenset[str]().union(*(FAMILIES.get(name, frozenset({name})) for name in names)) & EVERY
 
 
 @lru_cache(65536)
@@ -51,7 +63,7 @@ def matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 def authorise(call: Call, caller: Caller, peek: Peek, providers: Collection[str]) -> Route:
     """Raises Forbidden, InvalidRequest, NotFound. `providers`: the slugs that the caller's tenant has."""
-    _check_group(call.group, caller)
+    check_group(call.group, caller)
     named = call.path_model if call.path_model is not None else peek.model
     if not named:
         raise InvalidRequest("The request names no model.", field="model")
@@ -70,12 +82,22 @@ def authorise(call: Call, caller: Caller, peek: Peek, providers: Collection[str]
         provider=provider,
         explicit=explicit,
         stream=peek.stream,
-        session=peek.session,
+        session=session_of(call, peek),
         previous_response_id=peek.previous_response_id,
     )
 
 
-def _check_group(group: str, caller: Caller) -> None:
+def session_of(call: Call, peek: Peek) -> str | None:
+    """The session that a client names, by a header or else in the body; the first that is found."""
+    for name in SESSION_HEADERS:
+        value = call.header.get(name)
+        if value:
+            return value.decode("latin-1")
+    return peek.session
+
+
+def check_group(group: str, caller: Caller) -> None:
+    """Raises Forbidden, NotFound: no tenant has groups yet."""
     if not group or group in PLAIN_PREFIXES:
         return
     if not matches(group, caller.groups):
@@ -89,7 +111,9 @@ def resolve(named: str, providers: Collection[str]) -> tuple[str, frozenset[str]
     `platform,model` by the first comma; `provider:model` by the first colon, when the left side is a platform or a
     provider of the tenant: otherwise the colon is part of the name. Raises InvalidRequest.
     """
-    name = named.removeprefix("models/")
+    if len(named) > LONGEST_NAME or not named.isprintable():
+        raise InvalidRequest("The name of the model is not a name.", code="invalid_model", field="model")
+    name = _bare(named)
     left, comma, rest = name.partition(",")
     if comma:
         left = left.strip().lower()
@@ -98,11 +122,16 @@ def resolve(named: str, providers: Collection[str]) -> tuple[str, frozenset[str]
             raise InvalidRequest(
                 "The part of the model before the comma names no platform.", code="invalid_model", field="model"
             )
-        return rest.strip(), asked, None, True
+        return _bare(rest.strip()), asked, None, True
     left, colon, rest = name.partition(":")
     if colon and rest:
         if left in EVERY:
-            return rest, frozenset({left}), None, True
+            return _bare(rest), frozenset({left}), None, True
         if left in providers:
-            return rest, EVERY, left, True
+            return _bare(rest), EVERY, left, True
     return name, EVERY, None, False
+
+
+def _bare(name: str) -> str:
+    """Without Gemini's collection."""
+    return name.removeprefix("models/")

@@ -7,17 +7,21 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.core import changes
-from gateway.core.errors import Forbidden
+from gateway.core.errors import Unauthenticated
 from gateway.core.names import CUT_CHANNEL, TAGS, prefix, tag_of
+from gateway.core.pause import pause
 from gateway.core.scripts import RENEW, RedisGone
+from gateway.core.services import configuration
 from gateway.relay.admit import LEASE_MS
 from gateway.relay.gate import Gate
+from gateway.relay.meter import reservation
 
 POLL = 1.0
 RENEWAL = 20.0
@@ -33,7 +37,8 @@ async def running(gate: Gate) -> AsyncGenerator[None]:
         started = [
             tasks.create_task(_every(POLL, lambda: follow(gate), poke)),
             tasks.create_task(_every(POLL, lambda: copy_states(gate))),
-            tasks.create_task(_every(RENEWAL, lambda: renew(gate))),
+            tasks.create_task(_every(RENEWAL, lambda: renew(gate), gate.renewal)),
+            tasks.create_task(_every(POLL, lambda: redigest(gate))),
             tasks.create_task(gate.settler.watch()),
             tasks.create_task(_listen(gate, poke)),
         ]
@@ -47,8 +52,9 @@ async def running(gate: Gate) -> AsyncGenerator[None]:
 async def _every(seconds: float, work: Callable[[], Awaitable[None]], poke: asyncio.Event | None = None) -> None:
     while True:
         if poke is None:
-            await asyncio.sleep(seconds)
+            await pause(seconds)
         else:
+            await pause(0)
             try:
                 async with asyncio.timeout(seconds):
                     await poke.wait()
@@ -67,19 +73,36 @@ async def follow(gate: Gate) -> None:
     """What was committed since the snapshot: keys are forgotten one by one, all else makes a new snapshot."""
     async with asyncio.timeout(5):
         async with gate.sessions() as session:
-            found = await changes.since(session, gate.snapshot.version)
+            found = await changes.since(session, gate.followed)
         gate.database_at = time.monotonic()
         if not found:
             return
         for change in found:
             gate.keys.forget(change.kind, change.id)
+            if change.kind == "cut":
+                _cut(gate, change.id)
+        gate.followed = found[-1].version
         await gate.reload()
+
+
+def _cut(gate: Gate, key_id: str) -> None:
+    gate.cut(key_id, Unauthenticated("The key was cut off.", code="key_disabled"))
+
+
+async def redigest(gate: Gate) -> None:
+    """Keys that were found by an older pepper are stored under the newest."""
+    while gate.redigests:
+        old, new = next(iter(gate.redigests.items()))
+        async with gate.sessions.begin() as session:
+            await configuration.redigest(session, old, new, gate.settings.peppers.newest_id())
+        del gate.redigests[old]
 
 
 async def copy_states(gate: Gate) -> None:
     """The accounts' states of all tags that have accounts, in one write."""
     tags = {tag_of(tenant_id) for tenant_id in gate.snapshot.by_tenant}
     asked = [gate.scripts.command(b"HGETALL", prefix(tag) + "state") for tag in tags]
+    epochs = {tag: gate.scripts.command(b"GET", prefix(tag) + "epoch") for tag in tags}
     fields: dict[str, str] = {}
     own = gate.states.written()
     for future in asked:
@@ -87,19 +110,28 @@ async def copy_states(gate: Gate) -> None:
         fields.update(zip((k.decode() for k in flat[::2]), (v.decode() for v in flat[1::2]), strict=True))
     gate.redis_at = time.monotonic()
     gate.states.replace(fields, own)
+    for tag, future in epochs.items():
+        before, gate.epochs[tag] = gate.epochs.get(tag), await future
+        if before is not None and gate.epochs[tag] != before:
+            # Emptied, without a lost connection that would have told.
+            gate.redis_back()
 
 
 async def renew(gate: Gate) -> None:
-    """The leases of all running requests, one call a tag."""
+    """The leases of all running requests and their reservations, one call a tag: Redis may have lost them, and what was
+    admitted without Redis has none yet."""
     by_tag: dict[int, list[bytes | str | int]] = {}
     for exchange in gate.exchanges.values():
-        lease = exchange.lease
-        if lease.local:
-            continue
-        names = ["s:" + lease.candidate.account.id, *lease.names]
-        by_tag.setdefault(lease.tag, [LEASE_MS]).extend([lease.request_id, len(names), *names])
+        lease, account_id = exchange.lease, exchange.lease.candidate.account.id
+        kept = account_id.encode() + b"\n" + reservation(exchange.row)
+        names = ["s:" + account_id, *lease.names]
+        by_tag.setdefault(lease.tag, [LEASE_MS]).extend([lease.request_id, kept, len(names), *names])
     for future in [gate.scripts.call(RENEW, prefix(tag), arguments) for tag, arguments in by_tag.items()]:
         await future
+
+
+async def _heard(pubsub: Any) -> dict[str, Any] | None:
+    return await pubsub.get_message(ignore_subscribe_messages=True, timeout=30)
 
 
 async def _listen(gate: Gate, poke: asyncio.Event) -> None:
@@ -109,14 +141,18 @@ async def _listen(gate: Gate, poke: asyncio.Event) -> None:
             async with gate.redis.pubsub() as pubsub:
                 await pubsub.subscribe(changes.CHANNEL, CUT_CHANNEL)
                 while True:
-                    message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=30)
+                    await pause(0)
+                    message = await _heard(pubsub)
                     if message is None:
                         continue
                     if message["channel"] == CUT_CHANNEL:
-                        gate.cut(message["data"], Forbidden("The key was cut off.", code="key_disabled"))
+                        _cut(gate, str(message["data"]))
                     poke.set()
-        except (RedisError, OSError):
-            await asyncio.sleep(1)
+        except _AWAY:
+            await pause(1)
+        except Exception:
+            log.exception("background work failed")
+            await pause(1)
 
 
 __all__ = ["TAGS", "copy_states", "follow", "renew", "running"]

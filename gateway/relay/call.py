@@ -1,6 +1,7 @@
 """What a client asked, as it came in: the value that the whole pipeline works on."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
@@ -62,6 +63,6 @@ def _query_value(query: bytes, name: bytes) -> str | None:
 
 def without(query: bytes, *names: bytes) -> bytes:
     """The query string less some parameters; every other byte stays."""
-    if not query or not any(name + b"=" in query for name in names):
+    if b"%" not in query and not any(name in query for name in names):
         return query
-    return b"&".join(pair for pair in query.split(b"&") if pair.partition(b"=")[0] not in names)
+    return b"&".join(pair for pair in query.split(b"&") if unquote_to_bytes(pair.partition(b"=")[0]) not in names)

@@ -11,11 +11,13 @@ from msgspec import Struct
 from gateway.core.domain import Account
 from gateway.core.errors import Forbidden, GatewayError, InvalidRequest, NotFound, Unavailable
 from gateway.core.snapshot import Snapshot
+from gateway.core.state import FOR_EVER
 from gateway.platforms import PLATFORMS
 from gateway.platforms.platform import model_family
 from gateway.relay.authorise import Route, matches
 from gateway.relay.states import States
 
+_SWITCHED_OFF = frozenset({"disabled", "expired"})
 _LAST = 1000
 """Added to the tier of an account that is only tried last."""
 
@@ -46,7 +48,7 @@ def speaks(account: Account, protocol: str, operation: str, action: str = "") ->
 
 
 @lru_cache(4096)
-def _serving(snapshot: Snapshot, tenant_id: str, model: str) -> tuple[Account, ...]:
+def serving(snapshot: Snapshot, tenant_id: str, model: str) -> tuple[Account, ...]:
     return tuple(account for account in snapshot.by_tenant.get(tenant_id, ()) if serves(account, model))
 
 
@@ -80,28 +82,42 @@ def excluded(account: Account, route: Route, states: States, now: float) -> Excl
 
 def choose(route: Route, snapshot: Snapshot, states: States, now: float) -> Sequence[Candidate]:
     """The candidates, best first. Raises the error that says why there is none."""
-    serving = _serving(snapshot, route.caller.tenant_id, route.model)
     candidates: list[Candidate] = []
-    exclusions: list[Exclusion] = []
-    for account in serving:
+    found: list[Exclusion] = []
+    for account in serving(snapshot, route.caller.tenant_id, route.model):
         exclusion = excluded(account, route, states, now)
         if exclusion is not None:
-            exclusions.append(exclusion)
+            found.append(exclusion)
             continue
         model = account.model_map.get(route.model, route.model)
         soft = states.of(account.id, model_family(model), model, now) is not None
         candidates.append(Candidate(account, model, account.priority + (_LAST if soft else 0)))
     if not candidates:
-        raise nobody(route, exclusions, now)
-    in_flight = states.in_flight
+        raise nobody(route, found, now)
+    in_flight, last_used = states.in_flight, states.last_used
     if len(candidates) > 1:
         candidates.sort(
             key=lambda one: (
                 one.tier,
                 in_flight.get(one.account.id, 0) / (one.account.max_concurrency or 100),
+                last_used.get(one.account.id, 0),
             )
         )
     return candidates
+
+
+def exclusions(route: Route, snapshot: Snapshot, states: States, now: float) -> Sequence[Exclusion]:
+    """Why accounts that serve the model are out at the moment; those that are only tried last are cooling too."""
+    found: list[Exclusion] = []
+    for account in serving(snapshot, route.caller.tenant_id, route.model):
+        exclusion = excluded(account, route, states, now)
+        if exclusion is None:
+            model = account.model_map.get(route.model, route.model)
+            soft = states.of(account.id, model_family(model), model, now)
+            exclusion = soft and Exclusion(soft.reason, soft.until)
+        if exclusion is not None:
+            found.append(exclusion)
+    return found
 
 
 def nobody(route: Route, exclusions: Sequence[Exclusion], now: float) -> GatewayError:
@@ -122,11 +138,13 @@ def nobody(route: Route, exclusions: Sequence[Exclusion], now: float) -> Gateway
     return no_account(exclusions, now)
 
 
-def no_account(exclusions: Sequence[Exclusion], now: float) -> Unavailable:
-    """503, counting the accounts that are out without naming them."""
-    disabled = sum(1 for exclusion in exclusions if exclusion.reason in {"disabled", "expired"})
-    cooling = [exclusion.until for exclusion in exclusions if exclusion.until is not None]
+def no_account(exclusions: Sequence[Exclusion], now: float, *, busy: int = 0) -> Unavailable:
+    """503, counting the accounts that are out without naming them. `busy`: those whose every slot is taken."""
+    disabled = sum(1 for exclusion in exclusions if exclusion.reason in _SWITCHED_OFF)
+    cooling = [one.until for one in exclusions if one.until is not None and one.until < FOR_EVER]
+    counts = f"{len(cooling)} cooling down, {busy} busy, {disabled} disabled"
+    if busy:
+        return Unavailable(f"Every slot is taken: {counts}.", code="overloaded", retry_after=1)
     return Unavailable(
-        f"No account is usable at the moment: {len(cooling)} cooling down, 0 busy, {disabled} disabled.",
-        retry_after=max(1.0, min(cooling) - now) if cooling else None,
+        f"No account is usable at the moment: {counts}.", retry_after=max(1.0, min(cooling) - now) if cooling else None
     )

@@ -1,19 +1,29 @@
 """What the relay needs of a client's connection. The web shell has the one that writes to a socket."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 from gateway.relay.call import Header
 
 
+class Notice(Protocol):
+    """Told that something has happened; a plain function or a bound method."""
+
+    def __call__(self) -> None: ...
+
+
 class Downstream(Protocol):
     """The write side of one request. Writing never waits: when `paused` turns true, stop until `on_writable`."""
 
-    gone: bool
-    """The client has left; whatever is written now is dropped."""
-    paused: bool
-    on_gone: Callable[[], None]
-    on_writable: Callable[[], None]
+    @property
+    def gone(self) -> bool:
+        """The client has left; whatever is written now is dropped."""
+        ...
+
+    @property
+    def paused(self) -> bool: ...
+
+    on_gone: Notice
+    on_writable: Notice
 
     def begin(self, status: int, headers: list[Header], body: bytes) -> None:
         """Head and first bytes, in one write. A length is in the headers or the body is chunked."""

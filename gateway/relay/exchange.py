@@ -135,7 +135,9 @@ class Exchange:
         if self.reader is not None:
             self.reader.close()
         if self.phase is Phase.FLOWING:
-            if isinstance(failure, TimedOut):
+            if self.downstream.gone:
+                self._stop()
+            elif isinstance(failure, TimedOut):
                 self._break("stalled", "upstream_timeout", "The upstream stopped sending.")
             else:
                 self._break("upstream_error", "upstream_error", "The upstream's answer was cut off.")
@@ -162,6 +164,8 @@ class Exchange:
         self.phase = Phase.FLOWING
         downstream.on_writable = self._resume
         downstream.begin(status, headers, body)
+        if downstream.gone and self.peek.stream and answer is not None:
+            answer.rearm(DRAIN_SECONDS)
         if self.failure is not None:
             self.fail(self.failure)
         elif downstream.paused and answer is not None:
@@ -226,7 +230,8 @@ class Exchange:
     def stop(self, error: GatewayError) -> None:
         """Ends it now: the key was cut off, or the process is going down."""
         if self.phase is Phase.FLOWING:
-            self._break("upstream_error" if error.code == "internal" else "refused", error.code, error.message, 503)
+            ending = "upstream_error" if error.code == "internal" else "refused"
+            self._break(ending, error.code, error.message, error.http_status)
         elif self.phase is Phase.SENDING:
             self._interrupt(error)
 

@@ -3,6 +3,7 @@
 `open_gate` is the one place where it is put together, and everything in it ends with that context.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,7 +26,7 @@ from gateway.relay.admit import Admission
 from gateway.relay.authenticate import Keys
 from gateway.relay.authorise import Route
 from gateway.relay.call import Call
-from gateway.relay.choose import Candidate, choose
+from gateway.relay.choose import Candidate, choose, exclusions, no_account, serving
 from gateway.relay.degraded import LocalLimits
 from gateway.relay.exchange import Exchange
 from gateway.relay.journal import Journal
@@ -66,10 +67,19 @@ class Gate:
         self.keys = Keys(settings.peppers, self._find_caller)
         self.states = States()
         self.snapshot = snapshot.EMPTY
+        self.followed = 0
+        """The version up to which changed keys, users and tenants were forgotten. The snapshot is read later: its own
+        version may be ahead."""
+        self.redigests: dict[bytes, bytes] = {}
+        """Digests of an older pepper that were met, and what is to be stored in their place."""
         self.prices = prices.shipped()
         self.exchanges: dict[str, Exchange] = {}
         self.network_failures: dict[str, int] = {}
         self.without_usage: dict[str, float] = {}
+        self.renewal = asyncio.Event()
+        """Set: the leases of what runs are renewed now."""
+        self.epochs: dict[int, bytes | None] = {}
+        """What each tag's counters called themselves when last seen."""
         self.body_bytes = 0
         """Of all request bodies that are held in memory."""
         self.leaving = False
@@ -84,12 +94,21 @@ class Gate:
 
     async def _find_caller(self, digests: Sequence[bytes]) -> Caller | None:
         async with self.sessions() as session:
-            return await configuration.find_caller(session, digests)
+            found = await configuration.find_caller(session, digests)
+        if found is None:
+            return None
+        caller, stored = found
+        if stored != digests[0]:
+            self.redigests[stored] = digests[0]
+        return caller
 
     async def reload(self) -> None:
         """Reads the snapshot anew and swaps it."""
         async with self.sessions() as session:
             self.snapshot = await configuration.load(session, self.sealer, PLATFORMS)
+        serving.cache_clear()
+        if self.followed == 0:
+            self.followed = self.snapshot.version
 
     def prefix_of(self, tenant_id: str) -> str:
         return tenant_prefix(tenant_id)
@@ -98,8 +117,15 @@ class Gate:
         """Raises Unavailable while going down, or when the configuration is too old to be trusted."""
         if self.draining:
             raise Unavailable("The gateway is going down.", code="draining", retry_after=1)
+        if self.journal.full:
+            raise Unavailable("The ledger cannot be written.", code="overloaded", retry_after=5)
         if self.stale():
             raise Unavailable("The configuration cannot be read.", code="overloaded", retry_after=5)
+
+    def redis_back(self) -> None:
+        """Redis was away, or lost what it held: it is told again what is not committed, and what runs here."""
+        self.settler.interrupt()
+        self.renewal.set()
 
     def database_age(self) -> float:
         """Seconds since the configuration was last read from PostgreSQL."""
@@ -121,6 +147,11 @@ class Gate:
             return ()
         return [one for one in found if one.account.id not in tried]
 
+    def no_account(self, route: Route, *, busy: int = 0) -> Unavailable:
+        """What a client is told when the last account it could use has failed, or `busy` ones have no slot free."""
+        now = time.time()
+        return no_account(exclusions(route, self.snapshot, self.states, now), now, busy=busy)
+
     def network_failed(self, account_id: str) -> int:
         """How often in a row the account could not be reached, this time included."""
         count = self.network_failures.get(account_id, 0) + 1
@@ -141,26 +172,18 @@ class Gate:
 
     def admitted(self, exchange: Exchange) -> None:
         self.exchanges[exchange.call.request_id] = exchange
-        account_id = exchange.lease.candidate.account.id
-        self.states.in_flight[account_id] = self.states.in_flight.get(account_id, 0) + 1
+        self.states.began(exchange.lease.candidate.account.id)
 
     def moved(self, before: str, after: str) -> None:
         """A failover took a running request from one account to another."""
-        self._left(before)
-        self.states.in_flight[after] = self.states.in_flight.get(after, 0) + 1
-
-    def _left(self, account_id: str) -> None:
-        left = self.states.in_flight.get(account_id, 0) - 1
-        if left > 0:
-            self.states.in_flight[account_id] = left
-        else:
-            self.states.in_flight.pop(account_id, None)
+        self.states.ended(before)
+        self.states.began(after)
 
     def settle(self, exchange: Exchange) -> None:
         """The exchange is over: leases back, row out."""
         lease = exchange.lease
         self.exchanges.pop(exchange.call.request_id, None)
-        self._left(lease.candidate.account.id)
+        self.states.ended(lease.candidate.account.id)
         self.admission.release(lease)
         row = ledger.encode(exchange.row)
         self.settler.settle(lease.tag, lease.request_id, lease.candidate.account.id, lease.names, row)
@@ -196,9 +219,9 @@ async def open_gate(settings: Settings) -> AsyncGenerator[Gate]:
         own_ports = [port for port in (settings.gateway_port, settings.admin_port) if port]
         egress = Egress(settings.egress_allow, own_ports=own_ports)
         upstream = await stack.enter_async_context(Upstream(egress))
-        journal = Journal.open(settings.spool)
+        journal = Journal.open(settings.spool, settings.journal_limit)
         stack.callback(journal.close)
         gate = Gate(settings, db.sessions(engine), Sealer(settings.master_key_bytes), redis, hot, upstream, journal)
-        hot.reconnected = gate.settler.interrupt
+        hot.reconnected = gate.redis_back
         await gate.reload()
         yield gate

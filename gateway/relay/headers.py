@@ -67,7 +67,7 @@ _NOT_DOWN = HOP_BY_HOP | {
     b"azureml-model-session",
     b"x-goog-project-id",
 }
-_NOT_DOWN_PREFIXES = (b"x-amzn-", b"anthropic-ratelimit-", b"x-ratelimit-", b"x-poolgate-", b"x-codex-")
+_NOT_DOWN_PREFIXES = (b"x-amzn-", b"anthropic-ratelimit-", b"x-ratelimit-", b"ratelimit", b"x-poolgate-", b"x-codex-")
 
 
 @lru_cache(4096)
@@ -100,11 +100,9 @@ def client_headers(headers: list[Header]) -> list[Header]:
 
 
 def _listed(headers: list[Header]) -> frozenset[bytes]:
-    """Names that a Connection header makes hop-by-hop."""
-    for name, value in headers:
-        if name == b"connection":
-            return _tokens(value)
-    return frozenset()
+    """Names that Connection headers make hop-by-hop."""
+    values = [value for name, value in headers if name == b"connection"]
+    return _tokens(b",".join(values)) if values else frozenset()
 
 
 @lru_cache(256)

@@ -4,6 +4,8 @@ Rows of one loop tick are appended in one write, without fsync: they survive the
 the instance has its own sequence, and rows of a tag enter the tag's stream in that order; so one number, how far the
 tag is committed, says which lines are still needed. A file is removed when all that is in it is committed. The lock
 file tells a living instance from one whose files wait for the next process on this disk.
+
+A disk that takes nothing never stops a request: its row stays in memory, and is written when the disk takes it again.
 """
 
 import asyncio
@@ -11,11 +13,16 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
+import structlog
+
 SEGMENT_BYTES = 8 << 20
 _NAME = "rows-{:06d}"
+_AT_ONCE = 512
+log = structlog.get_logger()
 
 
 class _Segment:
@@ -30,52 +37,89 @@ class _Segment:
 class Journal:
     """Open for the life of a process; `close` leaves the files that are still needed."""
 
-    def __init__(self, directory: Path, lock: int) -> None:
+    def __init__(self, directory: Path, lock: int, limit: int) -> None:
         self.instance = directory.name
         self.directory = directory
         self._lock = lock
+        self._limit = limit
+        self._segment_bytes = min(SEGMENT_BYTES, limit // 4)
         self._loop = asyncio.get_running_loop()
         self._segments: list[_Segment] = []
         self._file: int | None = None
         self._out: list[bytes] = []
+        self._written = 0
+        """Bytes of the first line of `_out` that are in the file already."""
         self._sequence: dict[int, int] = {}
         self.committed: dict[int, int] = {}
+        self.failing = ""
+        """Why the disk takes nothing; empty while it does."""
 
     @classmethod
-    def open(cls, spool: Path) -> "Journal":
-        """A new instance's journal."""
-        directory = spool / uuid4().hex
-        directory.mkdir(parents=True, mode=0o700)
-        lock = take_lock(directory)
+    def open(cls, spool: Path, limit: int = 1 << 30) -> "Journal":
+        """A new instance's journal, of at most about `limit` bytes. Raises OSError."""
+        name = uuid4().hex
+        # Under a name that nobody adopts, until the lock is held.
+        unfinished = spool / f".{name}"
+        unfinished.mkdir(parents=True, mode=0o700)
+        lock = take_lock(unfinished)
         if lock is None:
-            raise OSError(f"{directory} is locked by another process")
-        return cls(directory, lock)
+            raise OSError(f"{unfinished} is locked by another process")
+        return cls(unfinished.rename(spool / name), lock, limit)
 
     def append(self, tag: int, row: bytes) -> int:
-        """Keeps a row; it is on its way to the file by the end of this loop tick. Returns its sequence in the tag."""
+        """Keeps a row; it is on its way to the file by the end of this loop tick. Returns its sequence in the tag.
+
+        Never raises: what the disk does not take stays in memory.
+        """
         sequence = self._sequence.get(tag, 0) + 1
         self._sequence[tag] = sequence
         segment = self._segments[-1] if self._segments else self._next()
-        if segment.size > SEGMENT_BYTES:
+        if segment.size > self._segment_bytes and self.flush():
             segment = self._next()
-        line = b"%d %d %b\n" % (tag, sequence, row)
         if not self._out:
             self._loop.call_soon(self.flush)
+        line = b"%d %d %b\n" % (tag, sequence, row)
         self._out.append(line)
         segment.last[tag] = sequence
         segment.size += len(line)
         return sequence
 
-    def flush(self) -> None:
-        if self._out and self._file is not None:
-            data = b"".join(self._out)
-            self._out.clear()
-            os.write(self._file, data)
+    def flush(self) -> bool:
+        """Whether all is in the files."""
+        try:
+            if self._file is None and self._segments:
+                self._open_file()
+            while self._out and self._file is not None:
+                self._write(self._file)
+        except OSError as error:
+            if not self.failing:
+                log.error("the journal cannot be written: rows stay in memory", reason=error.strerror)
+            self.failing = error.strerror or type(error).__name__
+            return False
+        if self.failing:
+            self.failing = ""
+            log.warning("the journal is written again")
+        return True
+
+    def _write(self, file: int) -> None:
+        """One write, which may take a part only. What it took is forgotten, by whole lines."""
+        data = b"".join(islice(self._out, _AT_ONCE))[self._written :]
+        self._written += os.write(file, data)
+        whole = 0
+        while whole < len(self._out) and self._written >= len(self._out[whole]):
+            self._written -= len(self._out[whole])
+            whole += 1
+        del self._out[:whole]
 
     @property
     def waiting(self) -> int:
         """Rows that are not known to be committed."""
         return sum(last - self.committed.get(tag, 0) for tag, last in self._sequence.items())
+
+    @property
+    def full(self) -> bool:
+        """Whether it holds as much as it may: nothing new may be admitted until the jobs have committed some of it."""
+        return self.size >= self._limit and self.waiting > 0
 
     @property
     def size(self) -> int:
@@ -99,23 +143,29 @@ class Journal:
         return all(self.committed.get(tag, 0) >= last for tag, last in segment.last.items())
 
     def rows(self, tag: int, after: int) -> Iterator[tuple[int, bytes]]:
-        """Rows of a tag with a higher sequence, in order, read from the files."""
+        """Rows of a tag with a higher sequence, in order, read from the files and from what they do not have yet."""
         self.flush()
+        unwritten = [parsed for line in self._out if (parsed := parse(line))]
         for segment in list(self._segments):
             if segment.last.get(tag, 0) > after:
                 for found, sequence, row in read(segment.path):
                     if found == tag and sequence > after:
                         yield sequence, row
+        for found, sequence, row in unwritten:
+            if found == tag and sequence > after:
+                yield sequence, row
 
     def _next(self) -> _Segment:
-        self.flush()
+        """A new file, opened by the next write. The last one is complete."""
         if self._file is not None:
             os.close(self._file)
+            self._file = None
         number = int(self._segments[-1].path.name.rpartition("-")[2]) + 1 if self._segments else 1
-        segment = _Segment(self.directory / _NAME.format(number))
-        self._file = os.open(segment.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._segments.append(segment)
-        return segment
+        self._segments.append(_Segment(self.directory / _NAME.format(number)))
+        return self._segments[-1]
+
+    def _open_file(self) -> None:
+        self._file = os.open(self._segments[-1].path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def close(self) -> None:
         """Leaves what is not committed for the next process on this disk."""
@@ -129,8 +179,14 @@ class Journal:
 
 
 def take_lock(directory: Path) -> int | None:
-    """The instance's lock, None while another process holds it. Held until the descriptor is closed."""
-    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """The instance's lock, None while another process holds it, or when the directory is gone.
+
+    Held until the descriptor is closed.
+    """
+    try:
+        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -139,14 +195,20 @@ def take_lock(directory: Path) -> int | None:
     return lock
 
 
+def parse(line: bytes) -> tuple[int, int, bytes] | None:
+    """(tag, sequence, row) of a whole line, None of one that was cut off or spoiled."""
+    tag, _, rest = line.partition(b" ")
+    sequence, _, row = rest.partition(b" ")
+    if not line.endswith(b"\n") or not tag.isdigit() or not sequence.isdigit():
+        return None
+    return int(tag), int(sequence), row[:-1]
+
+
 def read(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """(tag, sequence, row) of each whole line; a last line that was cut off is not a row."""
+    """The rows of a file; a last line that was cut off is not a row."""
     try:
         with path.open("rb") as lines:
-            for line in lines:
-                parts = line.split(b" ", 2)
-                if line.endswith(b"\n") and len(parts) == 3:
-                    yield int(parts[0]), int(parts[1]), parts[2][:-1]
+            yield from (parsed for line in lines if (parsed := parse(line)))
     except FileNotFoundError:
         return
 
@@ -154,7 +216,7 @@ def read(path: Path) -> Iterator[tuple[int, int, bytes]]:
 def orphans(spool: Path, own: str) -> Iterator[tuple[Path, int]]:
     """Directories of instances that are gone, with their lock taken: the caller replays, removes, closes."""
     for directory in sorted(spool.iterdir()) if spool.is_dir() else ():
-        if directory.name != own and directory.is_dir():
+        if directory.name != own and not directory.name.startswith(".") and directory.is_dir():
             lock = take_lock(directory)
             if lock is not None:
                 yield directory, lock

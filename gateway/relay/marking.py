@@ -48,7 +48,6 @@ def troubled(exchange: "Exchange", candidate: Candidate, verdict: Verdict, statu
 def recovered(exchange: "Exchange", candidate: Candidate) -> None:
     """The account answered: the automatic states that covered this request are over."""
     gate, account_id = exchange.gate, candidate.account.id
-    gate.network_failures.pop(account_id, None)
     scopes = gate.states.scopes(account_id)
     if not scopes:
         return

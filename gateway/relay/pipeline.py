@@ -7,6 +7,7 @@ from gateway.core.errors import GatewayError, Internal, InvalidRequest
 from gateway.protocols import CODECS
 from gateway.protocols.codec import InvalidBody
 from gateway.relay import meter
+from gateway.relay.admit import SlotsTaken
 from gateway.relay.authenticate import authenticate
 from gateway.relay.authorise import authorise
 from gateway.relay.call import Call
@@ -22,6 +23,10 @@ async def relay(call: Call, gate: Gate, downstream: Downstream) -> None:
     """One request, from its head to its row. Raises the GatewayError to show while no byte has gone out."""
     exchange = await admitted(call, gate, downstream)
     try:
+        if downstream.gone:
+            # It left while Redis was asked, when nobody listened: a moment for what that does to this task.
+            exchange.client_left()
+            await asyncio.sleep(0)
         outcome = await send(exchange)
         await deliver(exchange, outcome)
     except GatewayError as error:
@@ -56,7 +61,10 @@ async def admitted(call: Call, gate: Gate, downstream: Downstream) -> Exchange:
     candidates = choose(route, gate.snapshot, gate.states, time.time())
     row = meter.opening(call, route, peek)
     chosen = time.perf_counter()
-    lease = await gate.admission.admit(call.request_id, route, candidates, meter.reservation(row), None)
+    try:
+        lease = await gate.admission.admit(call.request_id, route, candidates, meter.reservation(row), None)
+    except SlotsTaken as full:
+        raise gate.no_account(route, busy=full.busy) from None
     exchange = Exchange(gate, call, route, peek, lease, row, downstream)
     exchange.timing = (authenticated - call.started, chosen - authenticated, time.perf_counter() - chosen)
     gate.admitted(exchange)

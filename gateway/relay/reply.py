@@ -24,7 +24,8 @@ def answer_headers(exchange: Exchange, headers: list[Header], length: int | None
     """The head of an answer that came from an upstream. `length`: of the body in bytes, None when not known."""
     call, codec = exchange.call, exchange.codec
     kept = client_headers(headers)
-    if exchange.events:
+    answer = exchange.answer
+    if exchange.peek.stream and answer is not None and answer.status < 300:
         kept = [pair for pair in kept if pair[0] not in _REPLACED] + _STREAM
     if length is not None:
         kept.append((b"content-length", b"%d" % length))

@@ -8,14 +8,19 @@ billed. Rules: spec "Failing over".
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 
+import structlog
 from msgspec import Struct
 
-from gateway.core.errors import GatewayError, Unavailable, UpstreamFailed, UpstreamTimeout
+from gateway.core.errors import GatewayError, LimitReached, NotFound, Unavailable, UpstreamFailed, UpstreamTimeout
 from gateway.core.ledger import Attempt
 from gateway.platforms import PLATFORMS
+from gateway.platforms.grounds import Ground
+from gateway.platforms.judgement import HALF_HOUR
 from gateway.platforms.network import NetworkFault, network_verdict
-from gateway.platforms.platform import Headers, Kind, Verdict
+from gateway.platforms.platform import Headers, Kind, Scope, Verdict
+from gateway.platforms.validation import InvalidAccount
 from gateway.relay.adapt import adapt
 from gateway.relay.choose import Candidate
 from gateway.relay.exchange import Exchange
@@ -24,6 +29,7 @@ from gateway.upstream import Answer, BadAnswer, ConnectionBroken, DialFailed, Fa
 
 ERROR_BODY = 1 << 20
 _SHORT_WAIT = 5.0
+log = structlog.get_logger()
 _REQUEST_IDS = (b"request-id", b"x-request-id", b"apim-request-id", b"x-amzn-requestid")
 
 
@@ -53,19 +59,36 @@ async def send(exchange: Exchange) -> Outcome:
         others = gate.usable(exchange.route, tried)
         troubled(exchange, candidate, outcome.verdict, outcome.status, last=not others)
         if not _may_go_on(exchange, outcome):
-            raise given_up(outcome)
-        if others:
-            await gate.admission.admit(exchange.call.request_id, exchange.route, others, b"", exchange.lease)
-            gate.moved(candidate.account.id, exchange.lease.candidate.account.id)
-        elif not await _again(exchange, outcome):
-            raise given_up(outcome)
+            raise given_up(exchange, outcome)
+        if not _stays(exchange, outcome) and await _moved(exchange, candidate, others):
+            continue
+        if not await _again(exchange, candidate, outcome):
+            raise given_up(exchange, outcome)
+
+
+async def _moved(exchange: Exchange, candidate: Candidate, others: Sequence[Candidate]) -> bool:
+    """Whether one of the others has taken the request; it stays where it is when none has room."""
+    gate = exchange.gate
+    if not others:
+        return False
+    try:
+        await gate.admission.admit(exchange.call.request_id, exchange.route, others, b"", exchange.lease)
+    except (LimitReached, Unavailable):
+        return False
+    gate.moved(candidate.account.id, exchange.lease.candidate.account.id)
+    return True
+
+
+def _stays(exchange: Exchange, outcome: Outcome) -> bool:
+    """A kept connection had gone stale under a body that must not reach two accounts: only the same one may have it."""
+    return isinstance(outcome.failure, ConnectionBroken) and not exchange.peek.stream
 
 
 def _may_go_on(exchange: Exchange, outcome: Outcome) -> bool:
     settings = exchange.gate.settings
-    if len(exchange.row.attempts) >= settings.max_attempts:
+    if exchange.downstream.gone or len(exchange.row.attempts) >= settings.max_attempts:
         return False
-    if time.time() - exchange.call.received_at > settings.failover_deadline:
+    if time.time() >= _deadline(exchange):
         return False
     failure = outcome.failure
     if failure is None or not failure.sent or exchange.peek.stream:
@@ -73,23 +96,40 @@ def _may_go_on(exchange: Exchange, outcome: Outcome) -> bool:
     return isinstance(failure, ConnectionBroken) and failure.stale
 
 
-async def _again(exchange: Exchange, outcome: Outcome) -> bool:
+def _deadline(exchange: Exchange) -> float:
+    return exchange.call.received_at + exchange.gate.settings.failover_deadline
+
+
+async def _again(exchange: Exchange, candidate: Candidate, outcome: Outcome) -> bool:
     """No other account is left: whether the same one may be tried once more, after its wait."""
     verdict, failure = outcome.verdict, outcome.failure
     if isinstance(failure, ConnectionBroken) and failure.stale:
-        return len(exchange.row.attempts) == 1
+        return sum(attempt.account_id == candidate.account.id for attempt in exchange.row.attempts) == 1
     if failure is not None or not verdict.transient:
         return False
     wait = 0.5 * 2 ** (len(exchange.row.attempts) - 1) * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
     if verdict.until is not None and not verdict.overload:
         wait = max(wait, verdict.until - time.time())
-    if wait > _SHORT_WAIT:
+    if wait > _SHORT_WAIT or time.time() + wait >= _deadline(exchange):
         return False
     await asyncio.sleep(wait)
     return True
 
 
 async def _attempt(exchange: Exchange, candidate: Candidate) -> Outcome:
+    """One account's turn. An upstream that does not know how it is asked for usage is asked once more without."""
+    gate, account = exchange.gate, candidate.account
+    asks = gate.asks_usage(account, exchange.codec, exchange.peek)
+    outcome = await _request(exchange, candidate, asks_usage=asks)
+    if asks and outcome.status in {400, 422} and b"stream_options" in (outcome.body or b""):
+        outcome = await _request(exchange, candidate, asks_usage=False)
+        if outcome.verdict.kind is Kind.OK:
+            # Only now: a client's own fault in `stream_options` must not end the asking for the others.
+            gate.refuses_usage(account.id)
+    return outcome
+
+
+async def _request(exchange: Exchange, candidate: Candidate, *, asks_usage: bool) -> Outcome:
     """One request to one account, up to the moment its answer has begun or has failed."""
     row, account = exchange.row, candidate.account
     row.account_id, row.platform, row.provider = account.id, account.platform, account.provider
@@ -97,9 +137,13 @@ async def _attempt(exchange: Exchange, candidate: Candidate) -> Outcome:
     attempt = Attempt(account.id, account.platform, candidate.model, time.time())
     row.attempts.append(attempt)
     try:
-        outcome = await _exchange(exchange, candidate)
+        outcome = await _exchange(exchange, candidate, asks_usage=asks_usage)
+        exchange.gate.network_failures.pop(account.id, None)
     except Failure as failure:
         outcome = Outcome(_network(exchange, candidate, failure), failure=failure)
+    except InvalidAccount as error:
+        log.error("an account's stored values cannot be used", account=account.id, field=error.field)
+        outcome = Outcome(Verdict(Kind.COOL_DOWN, "credentials", time.time() + HALF_HOUR, Scope.ACCOUNT))
     attempt.status = outcome.status
     attempt.outcome = outcome.verdict.reason or outcome.verdict.kind
     attempt.upstream_request_id = _request_id(outcome.headers)
@@ -110,11 +154,10 @@ async def _attempt(exchange: Exchange, candidate: Candidate) -> Outcome:
     return outcome
 
 
-async def _exchange(exchange: Exchange, candidate: Candidate) -> Outcome:
+async def _exchange(exchange: Exchange, candidate: Candidate, *, asks_usage: bool) -> Outcome:
     call, route, peek, account = exchange.call, exchange.route, exchange.peek, candidate.account
-    platform, codec, gate = PLATFORMS[account.platform], exchange.codec, exchange.gate
-    asks = gate.asks_usage(account, codec, peek)
-    outgoing = adapt(call, route, peek, candidate, asks_usage=asks)
+    codec, gate = exchange.codec, exchange.gate
+    outgoing = adapt(call, route, peek, candidate, asks_usage=asks_usage)
     timeouts = account.timeouts
     answer = await gate.upstream.open(outgoing, pool_key=account.id, timeouts=timeouts, stream=peek.stream)
     exchange.answered_at = time.perf_counter()
@@ -126,11 +169,11 @@ async def _exchange(exchange: Exchange, candidate: Candidate) -> Outcome:
     content_type = next((value for name, value in answer.headers if name == b"content-type"), b"")
     events = peek.stream and content_type.startswith(b"text/event-stream")
     reader = codec.reader(route.endpoint, events)
-    taken_out = codec.usage_filter() if asks and events and codec.usage_filter else None
+    taken_out = codec.usage_filter() if asks_usage and events and codec.usage_filter else None
     await exchange.listen(answer, reader, events=events, usage=taken_out)
     if exchange.failure is not None and not (peek.stream and reader.begun):
         raise exchange.failure
-    if reader.failure is not None and peek.stream:
+    if reader.failure is not None and reader.failed_first and peek.stream:
         outcome = _judged(candidate, reader.failure.status, answer.headers, reader.failure.body)
         if outcome.verdict.kind is not Kind.CALLER:
             answer.close()
@@ -168,16 +211,18 @@ def _request_id(headers: Headers) -> str | None:
     return next((value[:200].decode("latin-1") for name, value in headers if name in _REQUEST_IDS), None)
 
 
-def given_up(outcome: Outcome) -> GatewayError:
+def given_up(exchange: Exchange, outcome: Outcome) -> GatewayError:
     """What the client is told when no account could serve: the last attempt decides."""
     verdict, status, failure = outcome.verdict, outcome.status, outcome.failure
     if isinstance(failure, TimedOut) or status in {408, 424, 504}:
         return UpstreamTimeout("The upstream did not answer in time.")
     if failure is not None:
         return UpstreamFailed("The upstream could not be reached.")
+    if verdict.reason == Ground.MODEL.value or (verdict.reason == "unmet" and status == 404):
+        name = exchange.route.model
+        return NotFound(f"No account serves the model {name!r} so.", code="model_not_found", field="model")
     if verdict.reason in {"credentials", "disabled", "forbidden", "region"} or status in {401, 403}:
         return UpstreamFailed("The upstream refused the account.", code="upstream_auth_failed")
     if status in {402, 429, 503, 529} or verdict.reason == "money":
-        wait = verdict.until - time.time() if verdict.until else None
-        return Unavailable("No account is usable at the moment.", retry_after=wait)
+        return exchange.gate.no_account(exchange.route)
     return UpstreamFailed("The upstream failed.")

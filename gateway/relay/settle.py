@@ -1,7 +1,8 @@
 """The way of a row out of the gateway: journal first, then one script that settles and puts it into the stream.
 
 While rows go through, each is sent as it comes. When one does not (Redis away, stream full), sending stops, the
-journal keeps all, and a watch sends what is not committed, in order, when Redis is back.
+journal keeps all, and a watch sends what is not in the stream, in order, when it takes rows again. What Redis may have
+lost (it was away, or is empty) is sent again from the last row that is committed.
 """
 
 import asyncio
@@ -18,15 +19,22 @@ import msgspec
 import structlog
 
 from gateway.core.names import TAGS, prefix
+from gateway.core.pause import pause
 from gateway.core.scripts import SETTLE, RedisGone, Scripts
 from gateway.relay.journal import Journal, orphan_rows, orphans
 
 STREAM_LIMIT = 100_000
 _BATCH = 200
 _STUCK = 10.0
+_LONGEST_STUCK = 600.0
+_ADOPT_EVERY = 2.0
 log = structlog.get_logger()
 
 Arguments = list[bytes | str | int]
+
+
+class StreamFull(Exception):
+    """The jobs are behind."""
 
 
 class _Named(msgspec.Struct):
@@ -42,8 +50,8 @@ class _Adopted(msgspec.Struct):
 
     lock: int
     last: dict[int, int]
-    sent_at: float
-    committed: dict[int, int] = {}
+    """By tag, the last sequence in its files."""
+    sent_at: float = 0.0
 
 
 class Settler:
@@ -55,36 +63,48 @@ class Settler:
         self._spool = spool
         self._loop = asyncio.get_running_loop()
         self._live = True
-        self._sent: dict[int, int] = {}
-        """How far each tag has gone into its stream."""
+        self._sent: dict[tuple[str, int], int] = {}
+        """By instance and tag: all up to this sequence is in the stream, as far as is known."""
+        self._names: dict[tuple[int, int], list[str]] = {}
+        """Concurrency limits that rows of this process are to give back when they are sent."""
         self._moved = self._loop.time()
+        self._patience = _STUCK
         self._adopted: dict[Path, _Adopted] = {}
+        self._complaint = ""
         self.resent = 0
 
     def settle(self, tag: int, request_id: str, account_id: str, names: list[str], row: bytes) -> None:
         """The end of a request: its row is kept, its leases are given back."""
         sequence = self._journal.append(tag, row)
         if not self._live:
+            self._keep(tag, sequence, names)
             return
         arguments: Arguments = [request_id, account_id, self._journal.instance, sequence, row, STREAM_LIMIT, *names]
         try:
-            self._scripts.call(SETTLE, prefix(tag), arguments).add_done_callback(partial(self._settled, tag, sequence))
+            future = self._scripts.call(SETTLE, prefix(tag), arguments)
         except RedisGone:
-            self._live = False
+            self._keep(tag, sequence, names)
+            self.interrupt()
         else:
-            self._sent[tag] = sequence
+            future.add_done_callback(partial(self._settled, tag, sequence, names))
 
-    def _settled(self, tag: int, sequence: int, future: asyncio.Future[Any]) -> None:
-        if future.cancelled() or future.exception() is not None or future.result() != 1:
+    def _keep(self, tag: int, sequence: int, names: list[str]) -> None:
+        if names:
+            self._names[tag, sequence] = names
+
+    def _settled(self, tag: int, sequence: int, names: list[str], future: asyncio.Future[Any]) -> None:
+        if future.cancelled() or future.exception() is not None:
+            self._keep(tag, sequence, names)
+            self.interrupt()
+        elif future.result() != 1:
             self._live = False
-            self._sent[tag] = min(self._sent.get(tag, 0), sequence - 1)
+        elif self._live:
+            self._sent[self._journal.instance, tag] = sequence
 
     def interrupt(self) -> None:
-        """Redis was away: what it had may be lost, so all that is not committed is sent again."""
+        """What Redis had may be lost, so all that is not committed is sent again."""
         self._live = False
         self._sent.clear()
-        for adopted in self._adopted.values():
-            adopted.sent_at = 0.0
 
     @property
     def live(self) -> bool:
@@ -93,21 +113,37 @@ class Settler:
     async def watch(self) -> None:
         try:
             while True:
-                await asyncio.sleep(0.5)
-                if not self._scripts.connected:
-                    self._live = False
-                    continue
+                await pause(0.5)
                 try:
-                    await self._confirm()
-                    if not self._live:
-                        await self._resend()
-                    await self._adopt()
-                except (RedisGone, hiredis.ReplyError, OSError) as error:
+                    await self._look()
+                    self._complaint = ""
+                except StreamFull as error:
                     self._live = False
-                    log.warning("rows wait in the journal", reason=str(error), rows=self._journal.waiting)
+                    self._complain(error)
+                except Exception as error:
+                    self.interrupt()
+                    self._complain(error)
         finally:
             for adopted in self._adopted.values():
                 os.close(adopted.lock)
+
+    async def _look(self) -> None:
+        self._journal.flush()
+        if not self._scripts.connected:
+            self._live = False
+            return
+        await self._confirm()
+        if not self._live:
+            await self._resend()
+        await self._adopt()
+
+    def _complain(self, error: Exception) -> None:
+        """Once for each reason: this is tried twice a second."""
+        reason = f"{type(error).__name__}: {error}"
+        if reason != self._complaint:
+            self._complaint = reason
+            expected = isinstance(error, RedisGone | StreamFull | hiredis.ReplyError | OSError)
+            log.warning("rows wait in the journal", reason=reason, rows=self._journal.waiting, exc_info=not expected)
 
     async def _confirm(self) -> None:
         """How far the jobs have committed this instance's rows."""
@@ -119,10 +155,11 @@ class Settler:
         for tag, committed in (await self._committed(self._journal.instance, waiting)).items():
             if committed > self._journal.committed.get(tag, 0):
                 self._journal.confirm(tag, committed)
-                self._moved = now
-        if now - self._moved > _STUCK:
-            # Committed no further for long: Redis may have lost the stream without losing the connection.
-            self._moved = now
+                self._moved, self._patience = now, _STUCK
+        if now - self._moved > self._patience:
+            # Committed no further for long: the jobs are away, or rows were lost unnoticed. Sending again costs little
+            # and is done less and less often.
+            self._moved, self._patience = now, min(self._patience * 2, _LONGEST_STUCK)
             self.interrupt()
 
     async def _committed(self, instance: str, tags: list[int]) -> dict[int, int]:
@@ -130,56 +167,67 @@ class Settler:
         return {tag: int(await future or 0) for tag, future in zip(tags, asked, strict=True)}
 
     async def _resend(self) -> None:
-        """Sends what is not in the streams, in order; new rows join behind. Ends live, or raises."""
-        while behind := [tag for tag in range(TAGS) if self._reached(tag) < self._journal.last(tag)]:
+        """Sends what is not in the stream, in order; new rows join behind. Ends live, or raises."""
+        own, journal = self._journal.instance, self._journal
+        while behind := [tag for tag in range(TAGS) if self._reached(tag) < journal.last(tag)]:
             for tag in behind:
-                rows = self._journal.rows(tag, self._reached(tag))
-                self._sent[tag] = await self._send(tag, self._journal.instance, rows)
+                last = journal.last(tag)
+                rows = journal.rows(tag, self._reached(tag))
+                while await self._send(tag, own, rows):
+                    pass
+                if self._reached(tag) < last:
+                    log.error("rows are missing in the journal", tag=tag, after=self._reached(tag), last=last)
+                    self._sent[own, tag] = last
         # No await since the last look: nothing can have been kept meanwhile without being sent.
         self._live = True
 
     def _reached(self, tag: int) -> int:
-        return max(self._sent.get(tag, 0), self._journal.committed.get(tag, 0))
+        return max(self._journal.committed.get(tag, 0), self._sent.get((self._journal.instance, tag), 0))
 
-    async def _send(self, tag: int, instance: str, rows: Iterator[tuple[int, bytes]]) -> int:
-        """One batch; returns the last sequence that is in the stream. Raises RedisGone when the stream is full."""
-        last = 0
-        calls: list[asyncio.Future[Any]] = []
+    async def _send(self, tag: int, instance: str, rows: Iterator[tuple[int, bytes]]) -> bool:
+        """One batch; whether there was one. Raises StreamFull or RedisGone."""
+        calls: list[tuple[int, asyncio.Future[Any]]] = []
         for sequence, row in islice(rows, _BATCH):
             named = _NAMED.decode(row)
+            names = self._names.get((tag, sequence), []) if instance == self._journal.instance else []
             arguments: Arguments = [named.request_id, named.account_id or "", instance, sequence, row, STREAM_LIMIT]
-            calls.append(self._scripts.call(SETTLE, prefix(tag), arguments))
-            last = sequence
-        for done in await asyncio.gather(*calls):
-            if done != 1:
-                raise RedisGone("the stream is full")
-        self.resent += len(calls)
-        return last
+            arguments += names
+            calls.append((sequence, self._scripts.call(SETTLE, prefix(tag), arguments)))
+        full = False
+        for sequence, call in calls:
+            full = await call != 1 or full
+            if not full:
+                self._sent[instance, tag] = sequence
+                self.resent += 1
+                if instance == self._journal.instance:
+                    self._names.pop((tag, sequence), None)
+        if full:
+            raise StreamFull("the stream takes no more rows")
+        return bool(calls)
 
     async def _adopt(self) -> None:
         """Journals of instances that are gone: sent under their own name, removed when they are committed."""
         for directory, lock in orphans(self._spool, self._journal.instance):
-            self._adopted[directory] = _Adopted(lock, {}, 0.0)
-        now = self._loop.time()
+            last = {tag: sequence for tag, sequence, _ in orphan_rows(directory)}
+            self._adopted[directory] = _Adopted(lock, last)
         for directory, adopted in list(self._adopted.items()):
             committed = await self._committed(directory.name, list(adopted.last))
-            if committed != adopted.committed:
-                adopted.committed, adopted.sent_at = committed, max(adopted.sent_at, now)
-            if adopted.sent_at and all(committed[tag] >= last for tag, last in adopted.last.items()):
+            if all(committed[tag] >= last for tag, last in adopted.last.items()):
+                log.info("the rows of a gateway that has gone are committed", instance=directory.name)
                 shutil.rmtree(directory, ignore_errors=True)
                 os.close(self._adopted.pop(directory).lock)
-            elif not adopted.sent_at or now - adopted.sent_at > _STUCK:
-                await self._replay(directory, adopted)
-                adopted.sent_at = now
+            else:
+                await self._replay(directory, adopted, committed)
 
-    async def _replay(self, directory: Path, adopted: _Adopted) -> None:
-        """Sends what of a gone instance's rows is not committed."""
-        by_tag: dict[int, list[tuple[int, bytes]]] = {}
-        for tag, sequence, row in orphan_rows(directory):
-            by_tag.setdefault(tag, []).append((sequence, row))
-            adopted.last[tag] = max(sequence, adopted.last.get(tag, 0))
-        committed = await self._committed(directory.name, list(by_tag))
-        for tag, rows in by_tag.items():
-            left = iter([one for one in rows if one[0] > committed[tag]])
-            while await self._send(tag, directory.name, left):
-                pass
+    async def _replay(self, directory: Path, adopted: _Adopted, committed: dict[int, int]) -> None:
+        """Sends what of a gone instance's rows is neither committed nor in the stream."""
+        name, now = directory.name, self._loop.time()
+        if now - adopted.sent_at > _LONGEST_STUCK:
+            for tag in adopted.last:
+                self._sent.pop((name, tag), None)
+        for tag, last in adopted.last.items():
+            reached = max(committed[tag], self._sent.get((name, tag), 0))
+            if reached < last:
+                rows = ((found, row) for at, found, row in orphan_rows(directory) if at == tag and found > reached)
+                while await self._send(tag, name, rows):
+                    adopted.sent_at = now

@@ -19,6 +19,23 @@ class States:
         self._held: dict[str, dict[str, State]] = {}
         self._own: dict[tuple[str, str], State | None] = {}
         self.in_flight: dict[str, int] = {}
+        """Requests of this process by account."""
+        self.last_used: dict[str, int] = {}
+        """A number that grows with each request given to an account: the lowest has been idle longest."""
+        self._uses = 0
+
+    def began(self, account_id: str) -> None:
+        """A request was given to the account."""
+        self._uses += 1
+        self.last_used[account_id] = self._uses
+        self.in_flight[account_id] = self.in_flight.get(account_id, 0) + 1
+
+    def ended(self, account_id: str) -> None:
+        left = self.in_flight.get(account_id, 0) - 1
+        if left > 0:
+            self.in_flight[account_id] = left
+        else:
+            self.in_flight.pop(account_id, None)
 
     def set(self, account_id: str, scope: str, state: State) -> None:
         self._held.setdefault(account_id, {})[scope] = state

@@ -1,13 +1,12 @@
-"""The client's side of the wire: uvicorn's HTTP protocol with our bounds, and the write side that the relay pushes into.
+"""The client's side of the wire: uvicorn's HTTP protocol with our bounds, and the write side the relay pushes into.
 
-Added to uvicorn: a bound on the head and on the time it takes, one valid Host, refusals as JSON, and `SocketDownstream`,
-which writes head and first bytes in one system call and tells when the client leaves or reads too slowly.
-Rules: spec "Streams and bounds".
+Added to uvicorn: a bound on the head and on the time it takes, one valid Host, refusals in the client's protocol, a
+lingering close that does not take the answer with it, and `SocketDownstream`, which writes head and first bytes in one
+system call and tells when the client leaves or reads too slowly. Rules: spec "Streams and bounds".
 """
 
 import asyncio
 import re
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -15,15 +14,23 @@ import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from gateway.core.errors import GatewayError, InvalidRequest, Refused
+from gateway.core.ledger import new_request
 from gateway.relay.call import Header
+from gateway.relay.downstream import Notice
+from gateway.web.errors import rendered
+from gateway.web.routes import protocol_near
 
 MAX_HEAD = 64 * 1024
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 30.0
 SLOW_SECONDS = 120.0
+LINGER_SECONDS = 10.0
 DISCARD_BYTES = 1 << 20
 EXTENSION = "poolgate.downstream"
 _HOST = re.compile(rb"[A-Za-z0-9._~-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _STATUS = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 log = structlog.get_logger()
 
@@ -39,16 +46,16 @@ def _nothing() -> None:
 class SocketDownstream:
     """The write side of one request (gateway.relay.downstream.Downstream), on uvicorn's connection."""
 
-    __slots__ = ("_chunked", "_connection", "_cycle", "body_overdue", "on_gone", "on_writable")
+    __slots__ = ("_chunked", "_connection", "_cycle", "body_fault", "on_gone", "on_writable")
 
     def __init__(self, connection: "ClientConnection", cycle: RequestResponseCycle) -> None:
         self._connection = connection
         self._cycle = cycle
         self._chunked = False
-        self.body_overdue = False
-        """The request's body made no progress for too long."""
-        self.on_gone: Callable[[], None] = _nothing
-        self.on_writable: Callable[[], None] = _nothing
+        self.body_fault: GatewayError | None = None
+        """Why the rest of the request's body will never be read."""
+        self.on_gone: Notice = _nothing
+        self.on_writable: Notice = _nothing
 
     @property
     def gone(self) -> bool:
@@ -59,8 +66,8 @@ class SocketDownstream:
         return self._connection.flow.write_paused
 
     @property
-    def body_complete(self) -> bool:
-        return not self._cycle.more_body
+    def complete(self) -> bool:
+        return self._cycle.response_complete
 
     def begin(self, status: int, headers: list[Header], body: bytes) -> None:
         cycle = self._cycle
@@ -82,6 +89,9 @@ class SocketDownstream:
 
     def respond(self, status: int, headers: list[Header], body: bytes) -> None:
         cycle = self._cycle
+        if cycle.waiting_for_100_continue:
+            # Whether the body comes now is the client's choice: nobody could tell it from a next request.
+            cycle.keep_alive = False
         if not cycle.disconnected:
             out = self._head(status, [pair for pair in headers if pair[0] != b"content-length"])
             if not cycle.keep_alive:
@@ -119,8 +129,24 @@ class SocketDownstream:
         cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
-            cycle.transport.close()
+            if cycle.more_body:
+                self._connection.linger()
+            else:
+                cycle.transport.close()
         cycle.on_response()
+
+    def stop_body(self, error: GatewayError) -> None:
+        """Nothing more of this connection is read: what is answered already goes on, and is the last."""
+        cycle = self._cycle
+        cycle.keep_alive = False
+        if cycle.more_body:
+            self.body_fault = error
+            cycle.message_event.set()
+
+    def lost(self) -> None:
+        self._cycle.disconnected = True
+        self._cycle.message_event.set()
+        self.on_gone()
 
     def close_after(self) -> None:
         """No further request on this connection."""
@@ -132,105 +158,180 @@ class SocketDownstream:
 
 
 class ClientConnection(HttpToolsProtocol):
-    """One connection of a client. `limits` are swept once a second by the server: see `overdue`."""
+    """One connection of a client. Its bounds are swept once a second by the server: see `overdue`.
+
+    `downstream` is the write side of the request that is being served, or was served last; requests that are
+    pipelined behind it wait without one.
+    """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
         self._head_bytes = 0
-        self._in_head = True
+        self._in_head = False
+        self._in_body = False
+        self._offered = False
+        """The request offers an upgrade: what follows its head is its body all the same."""
+        self._resuming = False
         self._discarded = 0
         self._moved = self.loop.time()
+        """When a head began, or a body moved on."""
+        self._deaf = False
+        """What still comes is dropped unread."""
+        self._lingers_since: float | None = None
         self._stuck_at: tuple[float, int] | None = None
+        self.url = b""
         self.downstream: SocketDownstream | None = None
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
-        if self._in_head:
-            if not self._head_bytes:
-                self._moved = self.loop.time()
-            self._head_bytes += len(data)
-        else:
-            self._moved = self.loop.time()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+        if self._deaf:
             return
+        if self._in_head:
+            self._head_bytes += len(data)
+        try:
+            self._feed(data)
         except httptools.HttpParserCallbackError as error:
-            self._refuse_callback(error)
+            self._stop_reading(_cause(error))
         except httptools.HttpParserError:
-            self.refuse(400, "invalid_request", "The HTTP request is not valid.")
+            self._stop_reading(InvalidRequest("The HTTP request is not valid."))
         if self._in_head and self._head_bytes > MAX_HEAD:
-            self.refuse(431, "headers_too_large", "The request's headers are too large.")
+            self._stop_reading(_head_too_large())
 
-    def _refuse_callback(self, error: Exception) -> None:
-        cause = error.__context__
-        if isinstance(cause, _BadHead):
-            self.refuse(cause.status, cause.code, cause.message)
-        else:
-            log.error("the HTTP parser's callback failed", reason=type(cause).__name__)
-            self.refuse(400, "invalid_request", "The HTTP request is not valid.")
+    def _feed(self, data: bytes) -> None:
+        while data:
+            assert self.parser is not None  # until the connection is lost
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as offer:
+                # Not taken up: the connection goes on as it was.
+                data = data[offer.args[0] :]
+                if self._offered:
+                    self._resume()
+
+    def _resume(self) -> None:
+        """A parser that stands before the body of the request: the one that saw the offer takes the body for what
+        comes after the upgrade, and a body could then pass for a request."""
+        kept = self.url, self.headers
+        framing = b"".join(name + b": " + value + b"\r\n" for name, value in self.headers if name in _FRAMING)
+        self._offered, self._resuming = False, True
+        self.headers = []
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n")
+        self._resuming = False
+        self.url, self.headers = kept
+
+    def on_message_begin(self) -> None:
+        if self._resuming:
+            return
+        self._unset_keepalive_if_required()
+        self._in_head = True
+        self._head_bytes = 0
+        self._moved = self.loop.time()
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        headers = self.headers
-        if sum(len(name) + len(value) for name, value in headers) + len(self.url) > MAX_HEAD:
-            raise _BadHead(431, "headers_too_large", "The request's headers are too large.")
-        hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() != "1.0"):
-            raise _BadHead(400, "invalid_request", "The request needs exactly one Host header.")
-        if hosts and not _HOST.fullmatch(hosts[0]):
-            raise _BadHead(400, "invalid_request", "The Host header is not valid.")
-        if not self.url.startswith(b"/"):
-            raise _BadHead(400, "invalid_request", "The request's target is not a path.")
+        if self._deaf or self._resuming:
+            return
+        self._check_head()
         self._in_head = False
-        self._head_bytes = 0
+        self._in_body = True
         self._discarded = 0
         super().on_headers_complete()
-        # The task that uvicorn has just made runs later, and finds the write side in its scope.
-        self.downstream = SocketDownstream(self, self.cycle)
-        cast(dict[str, Any], self.scope)["extensions"] = {EXTENSION: self.downstream}
+
+    def _check_head(self) -> None:
+        headers = self.headers
+        if sum(len(name) + len(value) for name, value in headers) + len(self.url) > MAX_HEAD:
+            raise _head_too_large()
+        assert self.parser is not None  # it is the caller
+        version = self.parser.get_http_version()
+        if version not in {"1.0", "1.1"}:
+            raise InvalidRequest("This version of HTTP is not spoken here.")
+        hosts = [value for name, value in headers if name == b"host"]
+        if len(hosts) > 1 or (not hosts and version == "1.1"):
+            raise InvalidRequest("The request needs exactly one Host header.")
+        if hosts and not _HOST.fullmatch(hosts[0]):
+            raise InvalidRequest("The Host header is not valid.")
+        if not _TARGET.fullmatch(self.url):
+            raise InvalidRequest("The request's target is not a path.")
+        coding = next((value for name, value in headers if name == b"transfer-encoding"), None)
+        if coding is not None and (coding.lower() != b"chunked" or version == "1.0"):
+            raise InvalidRequest("The body may be chunked, and not be coded otherwise.")
+        self._offered = self.parser.should_upgrade() and any(name in _FRAMING for name, _ in headers)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._moved = self.loop.time()
+        self.downstream = SocketDownstream(self, cycle)
+        cast(dict[str, Any], cycle.scope)["extensions"] = {EXTENSION: self.downstream}
+        super()._start_asgi_task(cycle, app)
 
     def _should_upgrade(self) -> bool:
         return False
 
     def on_body(self, body: bytes) -> None:
-        if self.cycle.response_complete:
-            # Answered before the whole body came: the rest is read and dropped, so that the answer is not lost to a
-            # reset, but not for ever.
-            self._discarded += len(body)
-            if self._discarded > DISCARD_BYTES:
-                self.transport.close()
+        if self._deaf:
             return
-        super().on_body(body)
+        self._moved = self.loop.time()
+        if not self.cycle.response_complete:
+            super().on_body(body)
+            return
+        # Answered before the whole body came: the rest is dropped, so that the connection can go on; within reason.
+        self._discarded += len(body)
+        if self._discarded > DISCARD_BYTES:
+            self.linger()
 
     def on_message_complete(self) -> None:
-        self._in_head = True
+        if self._deaf or self._offered:
+            return
+        self._in_body = False
         super().on_message_complete()
 
-    def refuse(self, status: int, code: str, message: str) -> None:
+    def on_response_complete(self) -> None:
+        self._moved = self.loop.time()
+        if not self._deaf:
+            super().on_response_complete()
+
+    def _stop_reading(self, error: GatewayError) -> None:
+        """What comes is no HTTP, too much, or too slow. An answer that runs goes on; then the connection ends."""
+        if self._deaf:
+            return
+        self._deaf = True
+        self.pipeline.clear()
+        if self.downstream is not None and not self.downstream.complete:
+            self.downstream.stop_body(error)
+        elif self._in_body:
+            self.transport.close()  # its request has been answered
+        else:
+            self._refuse(error)
+
+    def _refuse(self, error: GatewayError) -> None:
         """Answers what never became a request, and closes."""
         if self.transport.is_closing():
             return
-        busy = self.cycle is not None and not self.cycle.response_complete
-        if not busy:
-            body = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":"%b"}}' % (
-                message.encode(),
-                code.encode(),
-            )
-            self.transport.write(
-                status_line(status)
-                + b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
-                % (len(body), body)
-            )
-        self.transport.close()
+        header = dict(reversed(self.headers or []))
+        path, _, query = self.url.partition(b"?")
+        protocol = protocol_near(path, header, query)
+        status, headers, body = rendered(error, protocol, new_request()[0], None)
+        lines = [name + b": " + value + b"\r\n" for name, value in headers]
+        ending = b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+        self.transport.write(b"".join((status_line(status), *lines, ending, body)))
+        self.linger()
+
+    def linger(self) -> None:
+        """Closes our side. What the client still sends is dropped for a while: a reset could take the answer away
+        before the client has read it."""
+        self._deaf = True
+        if self.transport.is_closing() or self._lingers_since is not None:
+            return
+        self._lingers_since = self.loop.time()
+        self.flow.resume_reading()
+        self.transport.write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        running = self.cycle is not None and not self.cycle.response_complete
-        waiting = list(self.pipeline)
+        self._deaf = True
+        self.pipeline.clear()
         super().connection_lost(exc)
-        for cycle, _ in waiting:
-            cycle.disconnected = True
-        if running and self.downstream is not None:
-            self.downstream.on_gone()
+        if self.downstream is not None and not self.downstream.complete:
+            self.downstream.lost()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -239,39 +340,41 @@ class ClientConnection(HttpToolsProtocol):
 
     def overdue(self, now: float) -> None:
         """Once a second: heads and bodies that do not come, readers that do not read."""
-        if self.transport.is_closing():
-            return
-        cycle = self.cycle
-        idle = cycle is None or cycle.response_complete
-        if self._in_head and self._head_bytes and idle:
-            if now - self._moved > HEAD_SECONDS:
-                self.refuse(408, "request_timeout", "The request's headers did not come in time.")
-        elif cycle is None and now - self._moved > HEAD_SECONDS:
-            self.transport.close()
-        elif not idle and cycle.more_body and not self.flow.read_paused and now - self._moved > BODY_SECONDS:
-            self._body_overdue(cycle)
-        if self.flow.write_paused:
-            self._stuck(now)
-        else:
-            self._stuck_at = None
-
-    def _body_overdue(self, cycle: RequestResponseCycle) -> None:
-        if not cycle.response_started:
-            cycle.keep_alive = False
-            if self.downstream is not None:
-                self.downstream.body_overdue = True
-            cycle.message_event.set()
-        self._moved = self.loop.time()
-
-    def _stuck(self, now: float) -> None:
-        left = self.transport.get_write_buffer_size()
-        if self._stuck_at is None or left < self._stuck_at[1]:
-            self._stuck_at = (now, left)
-        elif now - self._stuck_at[0] > SLOW_SECONDS:
+        if self._stuck(now) or (self._lingers_since is not None and now - self._lingers_since > LINGER_SECONDS):
             self.transport.abort()
+        if self._deaf or self.transport.is_closing():
+            return
+        waited = now - self._moved
+        running = self.downstream is not None and not self.downstream.complete
+        if self._in_body:
+            if waited > BODY_SECONDS and not self.flow.read_paused:
+                self._stop_reading(_late("The request's body did not come in time."))
+        elif waited > HEAD_SECONDS and not running:
+            if self._in_head:
+                self._stop_reading(_late("The request's headers did not come in time."))
+            elif self.downstream is None:
+                self.transport.close()
+
+    def _stuck(self, now: float) -> bool:
+        left = self.transport.get_write_buffer_size()
+        if not left:
+            self._stuck_at = None
+        elif self._stuck_at is None or left < self._stuck_at[1]:
+            self._stuck_at = (now, left)
+        return self._stuck_at is not None and now - self._stuck_at[0] > SLOW_SECONDS
 
 
-class _BadHead(Exception):
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
+def _cause(error: httptools.HttpParserCallbackError) -> GatewayError:
+    cause = error.__context__
+    if isinstance(cause, GatewayError):
+        return cause
+    log.error("the HTTP parser's callback failed", reason=type(cause).__name__)
+    return InvalidRequest("The HTTP request is not valid.")
+
+
+def _head_too_large() -> Refused:
+    return Refused("The request's headers are too large.", status=431, code="headers_too_large")
+
+
+def _late(message: str) -> Refused:
+    return Refused(message, status=408, code="request_timeout")

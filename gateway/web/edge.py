@@ -14,6 +14,7 @@ from gateway.protocols.codec import Endpoint
 from gateway.relay.call import Call
 from gateway.relay.gate import Gate
 from gateway.relay.pipeline import relay
+from gateway.relay.reply import own_headers
 from gateway.web.connection import EXTENSION, SocketDownstream
 from gateway.web.errors import rendered
 from gateway.web.own import answer
@@ -57,7 +58,7 @@ class Edge:
                     protocol = found.endpoint.protocol
                 await self._serve(call, found, downstream, receive)
             except Exception as error:
-                self._fail(call, error, protocol or protocol_near(raw_path, header), downstream)
+                self._fail(call, error, protocol or protocol_near(raw_path, header, call.query), downstream)
         finally:
             self._gate.drop_body(call)
 
@@ -65,7 +66,9 @@ class Edge:
         gate = self._gate
         if found.endpoint is None:
             status, headers, body = await answer(call, found, gate)
-            headers.append((b"x-request-id", call.request_id.encode()))
+            headers += own_headers(call)
+            if protocol_near(b"", call.header, b"") == "anthropic":
+                headers.append((b"request-id", call.request_id.encode()))
             downstream.respond(status, headers, body)
             return
         if found.compat:
@@ -129,8 +132,8 @@ async def _read(call: Call, gate: Gate, downstream: SocketDownstream, receive: A
         message = await receive()
         if message["type"] == "http.disconnect":
             raise InvalidRequest("The client left before the request was complete.")
-        if downstream.body_overdue:
-            raise Refused("The request's body did not come in time.", status=408, code="request_timeout")
+        if downstream.body_fault is not None:
+            raise downstream.body_fault
         part: bytes = message["body"]
         if part:
             size += len(part)
@@ -176,6 +179,7 @@ def client_ip(peer: tuple[str, int] | None, headers: Sequence[tuple[bytes, bytes
             ip = ipaddress.ip_address(address)
         except ValueError:
             return address
+        ip = getattr(ip, "ipv4_mapped", None) or ip
         if not any(ip in network for network in networks):
             return address
         address = hops.pop()

@@ -9,11 +9,10 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.core.domain import Account, Caller
-from gateway.core.errors import NotFound
 from gateway.core.snapshot import Snapshot
 from gateway.core.state import rfc3339
 from gateway.platforms import PLATFORMS
-from gateway.relay.authorise import PLAIN_PREFIXES, matches, platforms_of
+from gateway.relay.authorise import check_group, matches, platforms_of
 
 
 class Listed(Struct, frozen=True):
@@ -31,9 +30,8 @@ class Visible(Struct, frozen=True):
 
 
 def visible(caller: Caller, snapshot: Snapshot, group: str) -> Visible:
-    """What the key may use. Raises NotFound for an unknown group."""
-    if group and group not in PLAIN_PREFIXES:
-        raise NotFound("There is no such group.")
+    """What the key may use. Raises Forbidden and NotFound for the group."""
+    check_group(group, caller)
     allowed = platforms_of(caller.platforms)
     accounts = tuple(
         account
@@ -140,10 +138,11 @@ def providers(listed: Visible, *, debug: bool) -> dict[str, Any]:
     """One entry a provider; base URLs only for keys with `debug`."""
     found: dict[str, dict[str, Any]] = {}
     for account in listed.accounts:
-        entry = found.setdefault(
-            account.provider,
-            {"name": account.provider, "type": account.platform, "models": [], "active": True}
-            | ({"base_url": account.base_url} if debug else {}),
-        )
+        entry = found.get(account.provider)
+        if entry is None:
+            entry = dict[str, Any]({"name": account.provider, "type": account.platform, "models": [], "active": True})
+            if debug:
+                entry["base_url"] = account.base_url
+            found[account.provider] = entry
         entry["models"] = sorted({*entry["models"], *(name for name in _names(account) if name in listed.models)})
     return {"object": "list", "data": [found[name] for name in sorted(found)]}

@@ -16,7 +16,7 @@ from gateway.relay.authenticate import authenticate
 from gateway.relay.call import Call, Header
 from gateway.relay.gate import Gate
 from gateway.web import lists
-from gateway.web.routes import Match
+from gateway.web.routes import Match, names
 
 Answer = tuple[int, list[Header], bytes]
 _DAYS = 31
@@ -40,7 +40,7 @@ async def answer(call: Call, found: Match, gate: Gate) -> Answer:
 
 
 def _models(call: Call, found: Match, listed: lists.Visible) -> Any:
-    gemini = found.name.startswith("gemini") or b"x-goog-api-key" in call.header or b"key=" in call.query
+    gemini = found.name.startswith("gemini") or b"x-goog-api-key" in call.header or names(call.query, b"key")
     if found.model is not None:
         name = found.model.removeprefix("models/")
         entry = listed.models.get(name)

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gateway.protocols import CODECS
 from gateway.protocols.codec import Endpoint
+from gateway.protocols.gemini import CHAT
 
 COMPAT = frozenset({"compat", "compat_mode"})
 #: Never the name of a group, in any case of letters.
@@ -97,8 +98,8 @@ def match(method: str, raw_path: bytes) -> Match:
         return _only(method, "POST", Match("relay", fixed))
     if path.startswith("/openai/deployments/"):
         return _azure(method, path)
-    if path == "/gemini/v1/chat":
-        return _only(method, "POST", Match("relay", Endpoint("gemini", "generate", path, "generateContent")))
+    if path == CHAT.path:
+        return _only(method, "POST", Match("relay", CHAT))
     return _prefixed(method, path)
 
 
@@ -168,20 +169,29 @@ def _text(segment: str) -> str:
         raise NoRoute from None
 
 
-def protocol_near(raw_path: bytes, header: Mapping[bytes, bytes]) -> str:
+_SIGNS = (
+    (b"/messages", "anthropic"),
+    (b"/chat/completions", "openai_chat"),
+    (b"/responses", "openai_responses"),
+    (b"/v1beta", "gemini"),
+    (b"/claude", "anthropic"),
+    (b"/gemini", "gemini"),
+    (b"/openai", "openai_chat"),
+)
+
+
+def protocol_near(raw_path: bytes, header: Mapping[bytes, bytes], query: bytes) -> str:
     """The protocol in which an unknown path, or a failure before the path is read, is answered."""
-    path = raw_path.decode("latin-1")
-    for sign, protocol in (
-        ("/messages", "anthropic"),
-        ("/chat/completions", "openai_chat"),
-        ("/responses", "openai_responses"),
-        ("/v1beta", "gemini"),
-        ("/claude", "anthropic"),
-        ("/gemini", "gemini"),
-        ("/openai", "openai_chat"),
-    ):
-        if sign in path:
+    for sign, protocol in _SIGNS:
+        if sign in raw_path:
             return protocol
+    if any(raw_path.endswith(action.encode()) for action in _ACTIONS):
+        return "gemini"
     if b"anthropic-version" in header:
         return "anthropic"
-    return "gemini" if b"x-goog-api-key" in header else "openai_chat"
+    return "gemini" if b"x-goog-api-key" in header or names(query, b"key") else "openai_chat"
+
+
+def names(query: bytes, name: bytes) -> bool:
+    """Whether the query string has this parameter."""
+    return any(pair.partition(b"=")[0] == name for pair in query.split(b"&"))

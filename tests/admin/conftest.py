@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -44,12 +44,15 @@ async def serving(settings: Settings) -> AsyncGenerator[str]:
     """The URL of a running control plane."""
     server = uvicorn.Server(config(settings))
     listening = socket.create_server(("127.0.0.1", 0))
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(server.serve(sockets=[listening]))
+    running = asyncio.ensure_future(server.serve(sockets=[listening]))
+    try:
         while not server.started:
+            assert not running.done(), "the control plane did not start"
             await asyncio.sleep(0.01)
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
         server.should_exit = True
+        await running
 
 
 class Api:
@@ -58,6 +61,12 @@ class Api:
     def __init__(self, url: str, token: str | None = None) -> None:
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         self.http = httpx.AsyncClient(base_url=f"{url}/admin/v1", headers=headers, trust_env=False, timeout=20)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.http.aclose()
 
     async def __call__(self, act: str, body: Any = None, *, expect: int = 200, **params: Any) -> Any:
         method, path = act.split()
@@ -93,9 +102,8 @@ async def resources(settings: Settings) -> AsyncIterator[Resources]:
 
 @pytest.fixture(scope="module")
 async def root(url: str, resources: Resources) -> AsyncIterator[Api]:
-    api = Api(url, await token_of(resources, "owner@localhost"))
-    yield api
-    await api.http.aclose()
+    async with Api(url, await token_of(resources, "owner@localhost")) as api:
+        yield api
 
 
 class Tenant:

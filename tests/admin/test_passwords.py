@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from admin import passwords
+import admin.passwords as passwords
 from admin.passwords import AT_ONCE, Passwords
 
 

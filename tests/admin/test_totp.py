@@ -2,7 +2,7 @@
 
 import pytest
 
-from admin import totp
+import admin.totp as totp
 
 SECRET = b"12345678901234567890"
 

@@ -10,17 +10,19 @@ import argparse
 import os
 import platform
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import msgspec
 
 from tests.bench import nginx as nginx_
 from tests.bench import report
-from tests.bench.measure import FULL, QUICK, Bench, Sample, TooSlow
+from tests.bench.measure import FULL, QUICK, Bench, LoadFailed, Sample, TooSlow
 from tests.bench.poolgate import Installation, Unusable, poolgate, wait_for_rows
 from tests.bench.process import busy_seconds, many_files, own_seconds, running, two_cores
 from tests.bench.target import Target
@@ -41,7 +43,7 @@ def main() -> int:
     start, busy, own = time.monotonic(), busy_seconds(), own_seconds()
     try:
         rows = _measure(options, samples)
-    except (Unusable, TooSlow) as error:
+    except (Unusable, TooSlow, LoadFailed, httpx.HTTPError, subprocess.TimeoutExpired) as error:
         _write(options, samples, {}, [])
         return _cannot(str(error))
     names = [name for name in ("direct", "nginx", "poolgate") if any(sample.target == name for sample in samples)]

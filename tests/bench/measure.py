@@ -6,11 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from msgspec import Struct
 
-from tests.bench.process import cpu_seconds, on_core, resident_bytes
+from tests.bench.process import cpu_seconds, resident_bytes, running
 from tests.bench.target import Target
 
 CONNECTIONS = 16
@@ -57,6 +58,10 @@ class Sample(Struct, frozen=True):
 
 class TooSlow(Exception):
     """The run has not ended in its time."""
+
+
+class LoadFailed(Exception):
+    """The load client did not do its work."""
 
 
 class Bench:
@@ -120,8 +125,7 @@ class Bench:
             assert process.stdout is not None
             # Either all are open, or it ends without; then its figures say how many were.
             readable, _, _ = select.select([process.stdout], [], [], self._patience(options))
-            assert readable, "the load client said nothing"
-            first = process.stdout.readline()
+            first = process.stdout.readline() if readable else b""
             time.sleep(0.5)
             memory = self._memory(target) - before
             output, _ = process.communicate(timeout=self._patience(options))
@@ -129,10 +133,10 @@ class Bench:
         load = _last(first + output, process.returncode)
         return self._told(Sample(number, target.name, "held", load, memory=memory))
 
-    def _load(self, target: Target, options: list[str]) -> subprocess.Popen[bytes]:
+    def _load(self, target: Target, options: list[str]) -> AbstractContextManager[subprocess.Popen[bytes]]:
         headers = [argument for header in target.headers for argument in ("--header", header)]
         command = [sys.executable, "-m", "tests.bench.load", "--port", str(target.port), *headers, *options]
-        return subprocess.Popen(on_core(self._core, command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        return running(command, core=self._core)
 
     def _patience(self, options: list[str]) -> float:
         return float(options[options.index("--seconds") + 1]) + _SPARE
@@ -162,7 +166,7 @@ class Bench:
         load = sample.load
         self._say(
             f"round {sample.round}  {sample.target:<9} {sample.phase:<8} {load['requests']:>7} requests "
-            f"{load['chunks']:>7} chunks  {load['errors']} errors"
+            f"{load['chunks']:>7} chunks  {load['errors']} errors {load['error_statuses'] or ''}".rstrip()
         )
         return sample
 
@@ -170,6 +174,6 @@ class Bench:
 def _last(output: bytes, code: int) -> dict[str, Any]:
     lines = output.decode().strip().splitlines()
     if code != 0 or not lines:
-        raise RuntimeError(f"the load client ended with {code}")
+        raise LoadFailed(f"the load client ended with {code}")
     found: dict[str, Any] = json.loads(lines[-1])
     return found

@@ -17,10 +17,12 @@ from typing import Any
 import httpx
 import msgspec
 
+from tests.bench.load import prompt
 from tests.bench.process import children, pin, running
 from tests.bench.target import Target
 
 _START = 60.0
+_SETTLE = 5.0
 #: The limits are on, and never reached.
 _LIMITS = [{"type": "requests", "per": "minute", "max": 1_000_000_000}, {"type": "concurrency", "max": 1_000_000}]
 
@@ -39,9 +41,9 @@ class Installation:
         self._key_id = key_id
 
     def rows(self) -> int:
-        """Requests of the key that are in the ledger."""
+        """Requests of the key that are in the ledger, without the one that `_wait_for_answer` made."""
         found: int = _answer(self._admin.get(f"/keys/{self._key_id}"))["usage"]["requests"]
-        return found
+        return found - 1
 
     def complaints(self) -> list[str]:
         """What its processes logged as errors: file, event, and the last line of the exception."""
@@ -80,6 +82,7 @@ def poolgate(upstream: int, *, gateway_core: int, core: int) -> Generator[Instal
                     headers=(f"x-api-key: {key}", "anthropic-version: 2023-06-01"),
                     background=(_one(found, "gateway.cli jobs"),),
                 )
+                _wait_for_answer(target)
                 yield Installation(target, admin, key_id, home / "logs")
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -102,8 +105,9 @@ def _ready(process: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
     readable, _, _ = select.select([process.stdout], [], [], _START)
     line = process.stdout.readline() if readable else b""
     if not line:
-        words = log.read_text(errors="replace").strip().splitlines()[-3:]
-        raise Unusable(f"`poolgate up` was not ready in {_START:g} s: {' | '.join(words) or 'it said nothing'}")
+        words = log.read_text(errors="replace").strip().splitlines()[-1:]
+        how = "ended" if readable else f"was not ready in {_START:g} s"
+        raise Unusable(f"`poolgate up` {how}: {words[0] if words else 'it said nothing'}")
     found: dict[str, Any] = msgspec.json.decode(line)
     return found
 
@@ -137,6 +141,20 @@ def _set_up(admin: httpx.Client, owner: dict[str, str], upstream: int) -> tuple[
     }
     made = _answer(admin.post("/keys", json=key))
     return made["id"], made["secret"]
+
+
+def _wait_for_answer(target: Target) -> None:
+    """A change of the configuration takes up to two seconds to reach a gateway; what it refuses makes no row."""
+    headers = dict(header.split(": ", 1) for header in target.headers)
+    body = prompt("claude-sonnet-4-5", False, 2, 0)
+    deadline = time.monotonic() + _SETTLE
+    while True:
+        answer = httpx.post(f"http://127.0.0.1:{target.port}/v1/messages", headers=headers, content=body, timeout=10)
+        if answer.is_success:
+            return
+        if time.monotonic() > deadline:
+            raise Unusable(f"no answer {_SETTLE:g} s after the set-up: {answer.status_code} {answer.text[:300]}")
+        time.sleep(0.1)
 
 
 def _log_in(admin: httpx.Client, email: str, password: str) -> None:

@@ -29,7 +29,7 @@ from gateway.core import models as m
 from gateway.core.sealing import Sealer
 from gateway.core.services import accounts, keys
 from gateway.core.settings import Settings
-from gateway.jobs.main import lead
+from gateway.jobs.main import keep_leading
 from gateway.local.sandbox import Running, running
 from gateway.relay import background
 from gateway.relay.gate import Gate
@@ -85,10 +85,10 @@ class Site:
         return gateway
 
     async def start_jobs(self) -> None:
-        self._jobs = asyncio.get_running_loop().create_task(lead(self.settings))
+        self._jobs = asyncio.get_running_loop().create_task(keep_leading(self.settings))
         self._stack.push_async_callback(self.stop_jobs)
         for tag in range(16):
-            await self.gate.redis.set(f"{{pg:{tag:02d}}}:epoch", "test", nx=True)
+            await self.gate.redis.set(f"{{pg:{tag:02d}}}:epoch", os.urandom(8).hex(), nx=True)
 
     async def stop_jobs(self) -> None:
         if self._jobs is not None:

@@ -7,7 +7,7 @@
 --          7 "busy" (take the least busy of the best tier) or "order" (take the first with a slot)
 --          8 "1" when the candidates are all there are
 --          9 number of limits L, then L × (kind, name, max, span):
---              "S" sliding: span = bucket width in ms, 60 buckets;  "C" concurrency;  "D" calendar: span = end in ms
+--              "S" sliding: span = length in ms, in 60 buckets;  "C" concurrency;  "D" calendar: span = end in ms
 --          then number of candidates N, then N × (account id, slots or 0, tier, mask)
 --              mask: one character a limit, "1" where it applies to this account; "" = all apply
 --
@@ -23,12 +23,17 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local id, lease = ARGV[1], tonumber(ARGV[2])
 local live = '(' .. now
 
+-- A bucket is a sixtieth of the span, by number since the epoch; exact, as the products stay below 2^53.
+local function bucket_of(span) return math.floor(now * 60 / span) end
+-- A place taken in a bucket is free again when 60 whole buckets have passed.
+local function leaves(bucket, span) return math.ceil((bucket + 61) * span / 60) - now end
+
 -- A sliding window: places used, and the oldest bucket that still counts. Buckets older than 60 are dropped on the way.
-local function slide(key, width)
+local function slide(key, span)
   local head = redis.call('HMGET', key, 'n', 'o')
   local used, oldest = tonumber(head[1]), tonumber(head[2])
   if not used or not oldest then return 0, nil end
-  local low, started = math.floor(now / width) - 60, oldest
+  local low, started = bucket_of(span) - 60, oldest
   local last = started + 61
   while oldest <= last do
     local count = redis.call('HGET', key, oldest)
@@ -54,18 +59,18 @@ for i = 1, tonumber(ARGV[9]) do
   local limit = {kind = kind, key = key, max = max, span = span, wait = 0}
   if kind == 'S' then
     local used, oldest = slide(key, span)
-    limit.used = used
+    limit.used, limit.oldest = used, oldest
     if oldest then
-      limit.wait = (oldest + 61) * span - now
+      limit.wait = leaves(oldest, span)
       local left, bucket = used - max, oldest
       -- Lowered maximum: more than one bucket may have to leave before a place is free.
       while left >= 0 and bucket <= oldest + 60 do
-        limit.wait = (bucket + 61) * span - now
+        limit.wait = leaves(bucket, span)
         left = left - (tonumber(redis.call('HGET', key, bucket)) or 0)
         bucket = bucket + 1
       end
     end
-    if max == 0 then limit.wait = span * 60 end
+    if max == 0 then limit.wait = span end
   elseif kind == 'C' then
     limit.used = redis.call('ZCOUNT', key, live, '+inf')
     limit.wait = 1000
@@ -89,18 +94,17 @@ end
 
 local count = tonumber(ARGV[at])
 local candidates, position = {}, {}
-local tightest = 0
+local tightest = 0  -- the limit that makes the request wait: of the accounts, the first to pass; of its limits, the last
 at = at + 1
 for i = 1, count do
   local account, slots, tier, mask = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
-  local refused = false
+  local refused = 0
   for j = 1, #limits do
     if limits[j].refused and (mask == '' or string.sub(mask, j, j) == '1') then
-      refused = true
-      if tightest == 0 or limits[j].wait > limits[tightest].wait then tightest = j end
+      if refused == 0 or limits[j].wait > limits[refused].wait then refused = j end
     end
   end
-  if not refused then
+  if refused == 0 then
     local used = redis.call('ZCOUNT', p .. 's:' .. account, live, '+inf')
     if account == ARGV[6] then used = used - 1 end
     candidates[#candidates + 1] = {
@@ -110,6 +114,7 @@ for i = 1, count do
     position[account] = #candidates
   else
     position[account] = -1
+    if tightest == 0 or limits[refused].wait < limits[tightest].wait then tightest = refused end
   end
   at = at + 4
 end
@@ -164,18 +169,22 @@ if kept == '' then
 end
 redis.call('HSET', p .. 'r', id, chosen.id .. '\n' .. kept)
 if ARGV[4] ~= '' then redis.call('SET', p .. ARGV[4], chosen.id, 'EX', ARGV[5]) end
+local counted = {}
 for i = 1, #limits do
   local limit = limits[i]
   if chosen.mask == '' or string.sub(chosen.mask, i, i) == '1' then
     limit.used = limit.used + 1
-    if limit.kind == 'S' then
-      local bucket = math.floor(now / limit.span)
+    if counted[limit.key] then
+      -- The same thing limited twice is counted once.
+    elseif limit.kind == 'S' then
+      -- A clock that was set back must not leave a place behind the oldest bucket, where none would find it.
+      local bucket = math.max(bucket_of(limit.span), limit.oldest or 0)
       redis.call('HINCRBY', limit.key, bucket, 1)
       if redis.call('HINCRBY', limit.key, 'n', 1) == 1 then
         redis.call('HSET', limit.key, 'o', bucket)
-        limit.wait = limit.span * 61
+        limit.wait = leaves(bucket, limit.span)
       end
-      redis.call('PEXPIRE', limit.key, limit.span * 62)
+      redis.call('PEXPIRE', limit.key, limit.span * 2)
     elseif limit.kind == 'C' then
       redis.call('ZREMRANGEBYSCORE', limit.key, '-inf', now)
       redis.call('ZADD', limit.key, ends, id)
@@ -184,6 +193,7 @@ for i = 1, #limits do
       redis.call('INCR', limit.key)
       if limit.span > 0 then redis.call('PEXPIREAT', limit.key, limit.span + 3600000) end
     end
+    counted[limit.key] = true
   end
 end
 return answer('ok', chosen.id, bound, now)

@@ -8,6 +8,10 @@ local p = KEYS[1]
 local id = ARGV[1]
 if ARGV[2] ~= '' then redis.call('ZREM', p .. 's:' .. ARGV[2], id) end
 redis.call('ZREM', p .. 'l', id)
+-- A request that was stopped while it moved to another account holds that one's slot, of which its gateway never heard.
+local held = redis.call('HGET', p .. 'r', id)
+local account = held and string.sub(held, 1, (string.find(held, '\n', 1, true) or 1) - 1) or ''
+if account ~= '' and account ~= ARGV[2] then redis.call('ZREM', p .. 's:' .. account, id) end
 redis.call('HDEL', p .. 'r', id)
 for i = 7, #ARGV do redis.call('ZREM', p .. ARGV[i], id) end
 if redis.call('XLEN', p .. 'u') >= tonumber(ARGV[6]) then return 0 end

@@ -10,7 +10,6 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.core import models as m
-from gateway.core.domain import Account, Timeouts
 from gateway.core.ids import new_id
 from gateway.core.sealing import SealBroken, Sealer
 from gateway.core.services import pools, rows
@@ -135,29 +134,6 @@ def credentials(account: m.Account, sealer: Sealer) -> dict[str, Any]:
     except SealBroken:
         raise Conflict("the stored credentials do not open: give them again", "credentials") from None
     return msgspec.json.decode(held, type=dict[str, Any])
-
-
-def opened(account: m.Account, sealer: Sealer, base_url: str) -> Account:
-    """The account as the gateway uses it. `base_url` stands in where the row has none: the platform's own."""
-    return Account(
-        id=account.id,
-        tenant_id=account.tenant_id,
-        name=account.name,
-        platform=account.platform,
-        base_url=account.base_url or base_url,
-        credentials=sealer.open_credentials(account.credentials, account.id),
-        provider=account.provider,
-        options=account.options,
-        models=tuple(account.models or ()),
-        model_map=account.model_map,
-        pools=tuple(account.pools),
-        priority=account.priority,
-        weight=account.weight,
-        max_concurrency=account.max_concurrency,
-        enabled=account.enabled,
-        explicit_only=account.explicit_only,
-        timeouts=msgspec.convert(account.timeouts, Timeouts),
-    )
 
 
 def _seal(account: m.Account, sealer: Sealer, credentials: Mapping[str, Any]) -> None:

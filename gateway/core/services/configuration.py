@@ -1,11 +1,11 @@
 """Reading the configuration for a gateway: the snapshot of everything, and one caller by the digest of a key."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import structlog
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.core import changes, limits, snapshot
@@ -39,20 +39,27 @@ def _account(row: m.Account, sealer: Sealer, defaults: Mapping[str, Any]) -> Acc
         log.warning("account of an unknown platform is left out", account=row.id, platform=row.platform)
         return None
     try:
-        credentials = sealer.open_credentials(row.credentials, row.id)
+        return opened(row, sealer, platform.base_url, platform.models)
     except (SealBroken, msgspec.MsgspecError) as error:
-        log.error("account is left out: its secrets do not open", account=row.id, reason=str(error))
+        log.error("account is left out: it cannot be read", account=row.id, reason=str(error))
         return None
+
+
+def opened(row: m.Account, sealer: Sealer, base_url: str | None, models: Sequence[str]) -> Account:
+    """The account as the gateway uses it; the platform's `base_url` and `models` stand in where the row has none.
+
+    Raises SealBroken when its secrets do not open, MsgspecError when a stored value is not of its form.
+    """
     return Account(
         id=row.id,
         tenant_id=row.tenant_id,
         name=row.name,
         platform=row.platform,
         provider=row.provider,
-        base_url=row.base_url or platform.base_url or "",
-        credentials=credentials,
+        base_url=row.base_url or base_url or "",
+        credentials=sealer.open_credentials(row.credentials, row.id),
         options=row.options,
-        models=tuple(row.models if row.models is not None else platform.models),
+        models=tuple(models if row.models is None else row.models),
         model_map=row.model_map,
         pools=tuple(row.pools),
         priority=row.priority,
@@ -66,8 +73,11 @@ def _account(row: m.Account, sealer: Sealer, defaults: Mapping[str, Any]) -> Acc
     )
 
 
-async def find_caller(session: AsyncSession, digests: Sequence[bytes]) -> Caller | None:
-    """The owner of a key, by its digests under every pepper. None for unknown and deleted keys alike."""
+async def find_caller(session: AsyncSession, digests: Sequence[bytes]) -> tuple[Caller, bytes] | None:
+    """The owner of a key, by its digests under every pepper, and the digest that is stored.
+
+    None for unknown and deleted keys alike.
+    """
     found = (
         await session.execute(
             select(m.Key, m.KeySecret, m.User, m.Tenant)
@@ -80,11 +90,12 @@ async def find_caller(session: AsyncSession, digests: Sequence[bytes]) -> Caller
     ).first()
     if found is None:
         return None
-    key, secret, user, tenant = found
+    key, secret, tenant = found[0], found[1], found[3]
+    user = cast(m.User | None, found[2])
     groups = [("key", key.id, key.limits), ("tenant", tenant.id, tenant.limits)]
     if user is not None:
         groups.insert(1, ("user", user.id, user.limits))
-    return Caller(
+    caller = Caller(
         key_id=key.id,
         tenant_id=key.tenant_id,
         name=key.name,
@@ -104,3 +115,10 @@ async def find_caller(session: AsyncSession, digests: Sequence[bytes]) -> Caller
         price_multiplier=key.price_multiplier,
         debug=key.debug,
     )
+    return caller, secret.digest
+
+
+async def redigest(session: AsyncSession, old: bytes, new: bytes, pepper_id: str) -> None:
+    """A key that was found by an older pepper is kept under the newest from now on. The caller commits."""
+    stored = update(m.KeySecret).where(m.KeySecret.digest == old)
+    await session.execute(stored.values(digest=new, pepper_id=pepper_id))

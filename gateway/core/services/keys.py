@@ -126,6 +126,8 @@ async def switch(session: AsyncSession, key: m.Key, *, enabled: bool, cut: bool 
     """With `cut` the gateways are told to end the key's running requests: see `announce_cuts`."""
     rows.update(key, {"enabled": enabled})
     if cut:
+        # Recorded too: an announcement that a gateway misses must not leave its requests running.
+        await rows.announce(session, "cut", key.id)
         session.info.setdefault(_CUTS, []).append(key.id)
     await rows.announce(session, "key", key.id)
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.core import models as m
@@ -44,7 +44,8 @@ async def listing(
         count = (await session.execute(select(func.count()).select_from(found.subquery()))).scalar_one()
     if window.cursor is not None:
         after = rows.filter_id(window.cursor, "req", "cursor")
-        found = found.where(tuple_(_R.received_at, _R.request_id) < tuple_(received_at(after), after))
+        moment = received_at(after)
+        found = found.where(_R.received_at <= moment, or_(_R.received_at < moment, _R.request_id < after))
     found = found.order_by(_R.received_at.desc(), _R.request_id.desc()).limit(window.limit + 1)
     read = list((await session.execute(found)).scalars())
     more = len(read) > window.limit

@@ -113,6 +113,11 @@ async def set_password(session: AsyncSession, user: m.User, password_hash: str, 
     await rows.announce(session, "user", user.id)
 
 
+async def set_totp(session: AsyncSession, user: m.User, sealed: bytes | None) -> None:
+    rows.update(user, {"totp_secret": sealed})
+    await rows.announce(session, "user", user.id)
+
+
 async def delete(session: AsyncSession, user: m.User) -> None:
     """Raises Conflict while keys name the user: switch it off instead, so that they stay accounted for."""
     if user.root:

@@ -7,7 +7,7 @@ import pytest
 
 from admin.resources import Resources
 from gateway.core.services import users
-from tests.admin.conftest import Api, Tenant
+from tests.admin.conftest import Api, Tenant, token_of
 
 
 def role(tenant: Tenant, name: str) -> dict[str, str]:
@@ -97,7 +97,7 @@ async def test_an_address_belongs_to_one_user(root: Api):
     assert (problem["code"], problem["errors"][0]["field"]) == ("conflict", "email")
 
 
-async def test_a_root_user_always_remains(root: Api, resources: Resources):
+async def test_a_root_user_always_remains(root: Api, resources: Resources, url: str):
     async with resources.database() as session:
         last = await users.by_email(session, "owner@localhost")
     assert last is not None
@@ -108,8 +108,11 @@ async def test_a_root_user_always_remains(root: Api, resources: Resources):
     ):
         await root(act, body, expect=409)
     await root("POST /users", {"email": "other-root@x.test", "root": True}, expect=201)
-    await root(f"PATCH /users/{last.id}", {"enabled": False})
-    await root(f"PATCH /users/{last.id}", {"enabled": True})
+    other = Api(url, await token_of(resources, "other-root@x.test"))
+    await other(f"PATCH /users/{last.id}", {"enabled": False})
+    await root("GET /me", expect=401)
+    await other(f"PATCH /users/{last.id}", {"enabled": True})
+    await other.http.aclose()
 
 
 async def test_a_user_with_keys_is_switched_off_not_deleted(root: Api, north: Tenant):

@@ -1,0 +1,20 @@
+"""The `poolgate` commands that talk to a running installation: HTTP to the admin API, nothing else of poolgate.
+
+httpx and rich are imported by the command that runs, so that `poolgate --help` stays quick.
+"""
+
+import click
+
+from gateway.commands.accounts import accounts
+from gateway.commands.client import client
+from gateway.commands.keys import keys
+from gateway.commands.login import login, logout
+from gateway.commands.records import requests, usage
+from gateway.commands.users import users
+
+COMMANDS: tuple[click.Command, ...] = (accounts, client, keys, login, logout, requests, usage, users)
+
+
+def register(main: click.Group) -> None:
+    for command in COMMANDS:
+        main.add_command(command)

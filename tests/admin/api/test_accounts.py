@@ -1,0 +1,227 @@
+"""Accounts: checked against their platform, credentials in and never out, tested, recovered."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from admin.resources import Resources
+from gateway.core import state
+from gateway.core.names import tenant_prefix
+from gateway.core.services import accounts, configuration
+from gateway.core.services.reach import Reach
+from tests.admin.conftest import Api, Tenant
+
+SECRET = "sk-ant-canary-0123456789abcdef"
+NAMES = iter(range(1000))
+
+
+def draft(**more: Any) -> dict[str, Any]:
+    name = f"account {next(NAMES)}"
+    return {"name": name, "platform": "claude-official", "credentials": {"api_key": SECRET}, **more}
+
+
+async def test_credentials_go_in_and_do_not_come_out(root: Api, resources: Resources):
+    made = await root("POST /accounts", draft(), expect=201)
+    assert made["credential_fields"] == ["api_key"] and "credentials" not in made
+    assert SECRET not in json.dumps([made, await root(f"GET /accounts/{made['id']}"), await root("GET /accounts")])
+    async with resources.database() as session:
+        row = await accounts.find(session, Reach(everything=True), made["id"])
+        assert SECRET.encode() not in row.credentials
+        assert configuration.opened(row, resources.sealer, "", ()).credentials["api_key"].reveal() == SECRET
+
+
+async def test_the_fields_are_those_of_the_contract(root: Api):
+    made = await root("POST /accounts", draft(), expect=201)
+    assert set(made) == {
+        *("id", "tenant_id", "name", "platform", "provider", "base_url", "options", "models", "model_map", "pools"),
+        *("priority", "weight", "max_concurrency", "limits", "enabled", "proxy_id", "timeouts", "notes"),
+        *("expires_at", "explicit_only", "credential_fields", "created_at", "updated_at"),
+    }
+    assert (made["provider"], made["priority"], made["explicit_only"]) == ("claude-official", 50, False)
+    ccr = draft(platform="claude-ccr", base_url="http://127.0.0.1:3456")
+    assert (await root("POST /accounts", ccr, expect=201))["explicit_only"] is True
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"platform": "nonsense"}, "platform"),
+        ({"credentials": {}}, "credentials.api_key"),
+        ({"credentials": {"api_key": SECRET, "colour": "red"}}, "credentials.colour"),
+        ({"credentials": {"api_key": 7}}, "credentials.api_key"),
+        ({"options": {"colour": "red"}}, "options.colour"),
+        ({"base_url": "ftp://example.com"}, "base_url"),
+        ({"base_url": "https://user:pass@example.com"}, "base_url"),
+        ({"platform": "claude-console"}, "base_url"),
+        ({"priority": 0}, "priority"),
+        ({"priority": 101}, "priority"),
+        ({"max_concurrency": 0}, "max_concurrency"),
+        ({"weight": 10**12}, "weight"),
+        ({"provider": "Not a slug"}, "provider"),
+        ({"timeouts": {"connect": 0}}, "timeouts.connect"),
+        ({"timeouts": {"colour": 1}}, "timeouts.colour"),
+        ({"pools": ["nowhere"]}, "pools[0]"),
+        ({"limits": [{"type": "requests", "per": "minute", "max": 1}]}, "limits"),
+        ({"proxy_id": "prx_x"}, "proxy_id"),
+        ({"model_map": {"a": 1}}, "model_map[...]"),
+        ({"colour": "red"}, "colour"),
+        ({"id": "acct_x"}, "id"),
+    ],
+)
+async def test_what_cannot_be_is_refused_by_its_name(root: Api, more: dict[str, Any], field: str):
+    problem = await root("POST /accounts", draft(**more), expect=400)
+    assert [error["field"] for error in problem["errors"]] == [field]
+    assert SECRET not in json.dumps(problem)
+
+
+async def test_a_patch_keeps_clears_and_replaces(root: Api, resources: Resources):
+    said = {"models": ["claude-3*"], "priority": 3, "max_concurrency": 2, "timeouts": {"connect": 3}, "notes": "n"}
+    made = await root("POST /accounts", draft(**said), expect=201)
+    path = f"/accounts/{made['id']}"
+    assert made["timeouts"] == {"connect": 3.0, "first_event": 60.0, "stream_idle": 600.0, "total": 600.0}
+    cleared = await root(f"PATCH {path}", {"models": None, "max_concurrency": None, "priority": None, "provider": "p"})
+    assert (cleared["models"], cleared["max_concurrency"], cleared["priority"]) == (None, None, 50)
+    assert (cleared["provider"], cleared["notes"]) == ("p", "n")
+    assert (await root(f"PATCH {path}", {"provider": None}))["provider"] == "claude-official"
+    oauth = {"access_token": "tok-canary-1", "refresh_token": "tok-canary-2", "expires_at": 1893456000}
+    problem = await root(f"PATCH {path}", {"credentials": {"access_token": 5}}, expect=400)
+    assert problem["errors"][0]["field"].startswith("credentials.")
+    replaced = await root(f"PATCH {path}", {"credentials": oauth})
+    assert replaced["credential_fields"] == sorted(oauth)
+    assert (await root("GET /audit", target=made["id"]))["data"][0]["action"] == "accounts.change_credentials"
+    for body, field in (
+        ({"name": None}, "name"),
+        ({"platform": "openai"}, "platform"),
+        ({"base_url": "x"}, "base_url"),
+    ):
+        assert (await root(f"PATCH {path}", body, expect=400))["errors"][0]["field"] == field
+
+
+async def test_a_name_is_taken_once_in_a_tenant_and_free_after_deletion(root: Api, north: Tenant, resources: Resources):
+    body = draft()
+    made = await root("POST /accounts", body, expect=201)
+    assert (await root("POST /accounts", body, expect=409))["errors"][0]["field"] == "name"
+    await root("POST /accounts", {**body, "tenant_id": north.id}, expect=201)
+    await root(f"DELETE /accounts/{made['id']}", expect=204)
+    await root(f"GET /accounts/{made['id']}", expect=404)
+    await root("POST /accounts", body, expect=201)
+
+
+async def test_the_switch_is_the_operators(north: Tenant):
+    operator = north.as_("operator")
+    made = await operator("POST /accounts", draft(), expect=201)
+    assert made["tenant_id"] == north.id
+    assert (await operator(f"POST /accounts/{made['id']}/disable"))["enabled"] is False
+    shown = await operator(f"GET /accounts/{made['id']}/state")
+    assert (shown["usable"], shown["reason"]) == (False, "switched_off")
+    assert (await operator(f"POST /accounts/{made['id']}/enable"))["enabled"] is True
+    await north.as_("viewer")(f"POST /accounts/{made['id']}/enable", expect=403)
+    await north.as_("member")("GET /accounts", expect=403)
+
+
+async def test_foreign_accounts_do_not_exist(north: Tenant, south: Tenant):
+    made = await north.as_("owner")("POST /accounts", draft(), expect=201)
+    theirs = south.as_("owner")
+    for act in ("GET {}", "GET {}/state", "POST {}/recover", "POST {}/test", "POST {}/enable", "DELETE {}"):
+        await theirs(act.format(f"/accounts/{made['id']}"), expect=404)
+    await theirs(f"PATCH /accounts/{made['id']}", {"notes": "x"}, expect=404)
+    await theirs("POST /accounts", draft(tenant_id=north.id), expect=404)
+
+
+async def test_filters_and_search(root: Api, south: Tenant):
+    pool = await root("POST /pools", {"name": "p", "tenant_id": south.id}, expect=201)
+    one = await root("POST /accounts", draft(tenant_id=south.id, pools=["p"], notes="findable"), expect=201)
+    two = await root("POST /accounts", draft(tenant_id=south.id, platform="openai", enabled=False), expect=201)
+    cases: tuple[tuple[dict[str, Any], list[Any]], ...] = (
+        ({"pool_id": pool["id"]}, [one]),
+        ({"platform": "openai"}, [two]),
+        ({"enabled": False}, [two]),
+        ({"q": "FINDABLE"}, [one]),
+        ({}, [two, one]),
+    )
+    for params, found in cases:
+        listed = (await root("GET /accounts", tenant_id=south.id, **params))["data"]
+        assert [account["id"] for account in listed] == [account["id"] for account in found], params
+    await root(f"DELETE /pools/{pool['id']}", expect=409)
+
+
+async def test_state_is_read_and_lifted(root: Api, resources: Resources):
+    made = await root("POST /accounts", draft(), expect=201)
+    path = f"/accounts/{made['id']}"
+    assert (await root(f"GET {path}/state"))["usable"] is True
+    out = state.State("credentials", time.time() + 600, time.time(), "req_x", 401)
+    prefix = tenant_prefix(made["tenant_id"])
+    await resources.redis.hset(prefix + "state", f"{made['id']}|account", state.encode(out).decode())
+    shown = await root(f"GET {path}/state")
+    assert (shown["usable"], shown["reason"]) == (False, "credentials")
+    assert shown["source"] == {"request_id": "req_x", "status": 401}
+    lifted = await root(f"POST {path}/recover")
+    assert lifted["usable"] is True and len(lifted["recent"]) == 1
+    assert (await root("GET /audit", target=made["id"]))["data"][0]["after"] == {"lifted": 1}
+
+
+class Upstream:
+    """Answers each request with the bytes it was given, and keeps what it read."""
+
+    def __init__(self) -> None:
+        self.answer = b""
+        self.read = b""
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        self.read = head + await reader.readexactly(length)
+        writer.write(self.answer)
+        writer.close()
+        await writer.wait_closed()
+
+    def says(self, status: str, body: bytes) -> None:
+        head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        self.answer = head.encode() + b"connection: close\r\n\r\n" + body
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    made = Upstream()
+    async with await asyncio.start_server(made.serve, "127.0.0.1", 0) as server:
+        made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield made
+
+
+async def test_an_account_is_tested_by_a_real_request(root: Api, upstream: Upstream):
+    made = await root("POST /accounts", draft(base_url=upstream.url, model_map={"mine": "theirs"}), expect=201)
+    upstream.says("200 OK", b'{"type":"message"}')
+    result = await root(f"POST /accounts/{made['id']}/test")
+    assert (result["ok"], result["status"], result["model"]) == (True, 200, "mine")
+    assert result["latency_ms"] >= 0 and result["message"] == '{"type":"message"}'
+    head, _, body = upstream.read.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /v1/messages HTTP/1.1") and SECRET.encode() in head
+    assert json.loads(body)["model"] == "theirs"
+    result = await root(f"POST /accounts/{made['id']}/test", {"model": "claude-x"})
+    assert json.loads(upstream.read.partition(b"\r\n\r\n")[2])["model"] == "claude-x" == result["model"]
+
+
+async def test_the_upstreams_words_are_cleaned_and_cut(root: Api, upstream: Upstream):
+    made = await root("POST /accounts", draft(base_url=upstream.url), expect=201)
+    words = (
+        b'{"error":"bad key ' + SECRET.encode() + b" or sk-proj-AbCdEf0123456789\x1b[31m\r\n\xe2\x80\xae" + b"x" * 900
+    )
+    upstream.says("401 Unauthorized", words)
+    result = await root(f"POST /accounts/{made['id']}/test")
+    assert (result["ok"], result["status"], len(result["message"])) == (False, 401, 500)
+    for hidden in (SECRET, "sk-proj-AbCdEf", "\x1b", "\n", "\u202e"):
+        assert hidden not in result["message"]
+    assert "bad key [secret] or [secret]" in result["message"]
+
+
+async def test_an_upstream_that_is_not_there_or_not_allowed(root: Api, upstream: Upstream):
+    for base_url in ("http://127.0.0.1:9", "http://10.255.255.1", "https://no-such-host.invalid"):
+        made = await root("POST /accounts", draft(base_url=base_url), expect=201)
+        result = await root(f"POST /accounts/{made['id']}/test")
+        assert (result["ok"], result["status"]) == (False, None)
+        assert result["message"]

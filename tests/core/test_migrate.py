@@ -1,0 +1,104 @@
+"""Migrations: from nothing to the newest revision, from several processes at once, and refusals to start."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from gateway.core import migrate
+from gateway.core.migrate import UnknownRevision, check_revision, known_revisions, upgrade
+
+
+def engine(url: str):
+    return create_async_engine(url, poolclass=NullPool)
+
+
+async def revision(url: str) -> list[str]:
+    async with engine(url).connect() as connection:
+        return list((await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars())
+
+
+async def test_from_nothing_and_again(empty_database: str) -> None:
+    await upgrade(empty_database)
+    assert await revision(empty_database) == known_revisions()[:1]
+    await upgrade(empty_database)
+    await check_revision(engine(empty_database))
+    async with engine(empty_database).connect() as connection:
+        assert (await connection.execute(text("SELECT name FROM tenants"))).scalars().all() == ["default"]
+        assert (await connection.execute(text("SELECT version FROM configuration"))).scalars().all() == [0]
+
+
+async def test_several_at_once(empty_database: str) -> None:
+    await asyncio.gather(*(upgrade(empty_database) for _ in range(5)))
+    assert await revision(empty_database) == known_revisions()[:1]
+
+
+async def test_a_lock_that_is_held_is_tried_again(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrate, "_LOCK_TIMEOUT", "100ms")
+    async with engine(empty_database).connect() as blocking:
+        await blocking.execute(text("CREATE TABLE alembic_version (version_num varchar(32) NOT NULL)"))
+        await blocking.commit()
+        await blocking.execute(text("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE"))
+        running = asyncio.get_running_loop().create_task(upgrade(empty_database))
+        await asyncio.sleep(0.4)
+        assert not running.done()
+        await blocking.rollback()
+        async with asyncio.timeout(5):
+            await running
+    assert await revision(empty_database) == known_revisions()[:1]
+
+
+async def test_another_error_is_not_tried_again(empty_database: str) -> None:
+    async with engine(empty_database).begin() as connection:
+        await connection.execute(text("CREATE TABLE tenants (mine int)"))
+    async with asyncio.timeout(3):
+        with pytest.raises(Exception, match='"tenants" already exists'):
+            await upgrade(empty_database)
+    async with engine(empty_database).connect() as connection:  # nothing half done
+        assert (await connection.execute(text("SELECT to_regclass('accounts')"))).scalar_one() is None
+
+
+async def stand_on(connection: AsyncConnection, name: str) -> None:
+    await connection.execute(text("CREATE TABLE alembic_version (version_num varchar(32) NOT NULL)"))
+    await connection.execute(text("INSERT INTO alembic_version VALUES (:name)"), {"name": name})
+
+
+@pytest.mark.parametrize(
+    ("known", "found", "accepted"),
+    [
+        (["3", "2", "1"], "3", True),
+        (["3", "2", "1"], "2", True),
+        (["3", "2", "1"], "1", False),
+        (["3", "2", "1"], "4", False),
+        (["1"], "1", True),
+        (["1"], None, False),
+    ],
+)
+async def test_what_it_starts_on(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch, known: list[str], found: str | None, accepted: bool
+) -> None:
+    monkeypatch.setattr(migrate, "known_revisions", lambda: known)
+    if found:
+        async with engine(empty_database).begin() as connection:
+            await stand_on(connection, found)
+    if accepted:
+        await check_revision(engine(empty_database))
+        return
+    with pytest.raises(UnknownRevision) as caught:
+        await check_revision(engine(empty_database))
+    assert str(caught.value) == (
+        f"the database is at revision {found or 'none'}, this version needs {known[0]}: run `poolgate migrate`"
+    )
+
+
+async def test_the_audit_log_is_append_only(database_url: str) -> None:
+    async with engine(database_url).begin() as connection:
+        await connection.execute(
+            text("INSERT INTO audit (id, actor, action, target) VALUES (gen_random_uuid(), 'system', 'a', 't')")
+        )
+    for statement in ("UPDATE audit SET actor = 'x'", "DELETE FROM audit"):
+        async with engine(database_url).connect() as connection:
+            with pytest.raises(Exception, match="append-only"):
+                await connection.execute(text(statement))

@@ -1,0 +1,1 @@
+"""What happens when processes, servers and connections die."""

@@ -1,0 +1,349 @@
+"""Limits, slots and sessions, shared by every gateway: exact, whoever asks."""
+
+import asyncio
+import itertools
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from gateway.core.services import users
+from gateway.local.sandbox import Rule
+from tests.relay.world import CHAT, MESSAGES, World, body, code_of
+from tests.support.installation import Site
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
+async def _three(site: Site) -> None:
+    while len(site.gateways) < 3:
+        await site.start_gateway()
+
+
+def everywhere(world: World) -> Iterator[str]:
+    return itertools.cycle([one.url for one in world.site.gateways])
+
+
+async def flood(world: World, key: str, times: int, model: str = "sandbox-echo") -> list[httpx.Response]:
+    urls = everywhere(world)
+    return list(await asyncio.gather(*(world.ask(key, model, url=next(urls)) for _ in range(times))))
+
+
+def refused(answers: list[httpx.Response]) -> int:
+    assert {answer.status_code for answer in answers} <= {200, 429}, Counter(answer.text for answer in answers)
+    return sum(answer.status_code == 429 for answer in answers)
+
+
+@pytest.mark.parametrize(
+    "per", ["minute", "hour", "day", "week", "month", "total", {"rolling": "5h"}, {"rolling": "7s"}]
+)
+async def test_requests_are_exact_over_all_gateways(world: World, per: Any) -> None:
+    await world.account()
+    key = await world.key(limits=[{"type": "requests", "per": per, "max": 37}])
+    assert refused(await flood(world, key, 120)) == 120 - 37
+    assert refused(await flood(world, key, 3)) == 3, "refused requests must not count, nor be let in"
+    (shown,) = await world.key_state(key, world.site.gateways[1].url)
+    assert (shown["used"], shown["remaining"], shown["max"], shown["scope"]) == (37, 0, 37, "key")
+
+
+async def test_concurrency_is_exact_and_comes_back(world: World) -> None:
+    account = await world.account()
+    key = await world.key(limits=[{"type": "concurrency", "max": 9}])
+    for _ in range(2):
+        answers = await flood(world, key, 60, "sandbox-stall-400ms")
+        assert refused(answers) == 51
+        no = next(answer for answer in answers if answer.status_code == 429)
+        assert (code_of(no), no.headers["retry-after"]) == ("concurrency_limited", "1")
+    await world.site.settled()
+    assert (await world.key_state(key))[0]["used"] == 0
+    assert await world.slots(account) == 0
+
+
+async def test_key_user_and_tenant_together(site: Site) -> None:
+    world = await World.make(site, limits=[{"type": "requests", "per": "day", "max": 25}])
+    await world.account()
+    limits = [{"type": "requests", "per": "day", "max": 12}]
+    async with site.sessions.begin() as session:
+        role = users.Role(tenant_id=world.tenant_id, role="member")
+        values = {"email": f"{os.urandom(4).hex()}@x.y", "name": "u", "limits": limits}
+        user = await users.create(session, values, [role], "x", one_time=False)
+    of_user = [
+        await world.key(user_id=user.id, limits=[{"type": "requests", "per": "day", "max": most}]) for most in (8, 50)
+    ]
+    alone = await world.key()
+    assert refused(await flood(world, of_user[0], 20)) == 12
+    answers = await flood(world, of_user[1], 20)
+    assert refused(answers) == 16, "the user has 12 for both keys"
+    assert "user" in next(a for a in answers if a.status_code == 429).json()["error"]["message"]
+    answers = await flood(world, alone, 30)
+    assert refused(answers) == 17, "the tenant has 25 for all"
+    assert {one["scope"]: one["remaining"] for one in await world.key_state(of_user[0])} == {
+        "key": 0,
+        "user": 0,
+        "tenant": 0,
+    }
+
+
+async def test_models_and_platforms_narrow(world: World) -> None:
+    await world.account("claude-console", models=["claude-*"])
+    await world.account("openai", models=["gpt-*"])
+    key = await world.key(
+        limits=[
+            {"type": "requests", "per": "day", "max": 2, "models": ["claude-sandbox*"]},
+            {"type": "requests", "per": "day", "max": 3, "platforms": ["openai"]},
+            {"type": "concurrency", "max": 1, "platforms": ["gemini"]},
+        ]
+    )
+    assert [(await world.ask(key, "claude-sandbox-echo")).status_code for _ in range(3)] == [200, 200, 429]
+    assert [(await world.ask(key, "claude-other")).status_code for _ in range(4)] == [200] * 4
+    assert [(await world.ask(key, "gpt-1", CHAT)).status_code for _ in range(4)] == [200] * 3 + [429]
+    await world.site.settled()
+    assert [one["used"] for one in await world.key_state(key)] == [2, 3, 0]
+
+
+async def test_a_limit_of_one_platform_sends_to_the_other(world: World) -> None:
+    await world.account("claude-console", priority=1)
+    await world.account("claude-official", priority=2)
+    key = await world.key(
+        debug=True, limits=[{"type": "requests", "per": "day", "max": 2, "platforms": ["claude-console"]}]
+    )
+    used = [(await world.ask(key)).headers["x-poolgate-platform"] for _ in range(4)]
+    assert used == ["claude-console"] * 2 + ["claude-official"] * 2
+
+
+async def test_retry_after_is_honest(world: World) -> None:
+    await world.account()
+    key = await world.key(limits=[{"type": "requests", "per": {"rolling": "2s"}, "max": 3}])
+    started = time.monotonic()
+    assert refused(await flood(world, key, 5)) == 2
+    no = await world.ask(key)
+    wait = int(no.headers["retry-after"])
+    assert 1 <= wait <= 3
+    assert "x-should-retry" not in no.headers
+    await asyncio.sleep(wait)
+    assert (await world.ask(key)).status_code == 200
+    assert time.monotonic() - started > 1.9, "more than the maximum within one length"
+    long = await world.key(limits=[{"type": "requests", "per": "hour", "max": 0}])
+    assert (await world.ask(long)).headers["x-should-retry"] == "false"
+
+
+async def test_in_no_interval_are_more_than_the_maximum(world: World) -> None:
+    """Asked without a pause for several lengths: whatever interval of that length is looked at, it holds."""
+    await world.account()
+    key = await world.key(limits=[{"type": "requests", "per": {"rolling": "1s"}, "max": 10}])
+    admitted: list[tuple[float, float]] = []
+    until = time.monotonic() + 3.2
+
+    async def worker(url: str) -> None:
+        while time.monotonic() < until:
+            asked = time.monotonic()
+            if (await world.ask(key, url=url)).status_code == 200:
+                admitted.append((asked, time.monotonic()))
+            await asyncio.sleep(0.02)
+
+    await asyncio.gather(*(worker(one.url) for one in world.site.gateways))
+    for began, _ in admitted:
+        assert sum(began <= asked and answered < began + 0.99 for asked, answered in admitted) <= 10
+    assert len(admitted) >= 28, "a place must be free again when its time is over"
+
+
+async def test_changed_maximum_keeps_the_count(world: World) -> None:
+    await world.account()
+    key_id, key = await world.new_key(limits=[{"type": "requests", "per": "day", "max": 3}])
+    assert refused(await flood(world, key, 6)) == 3
+    await world.change_key(key_id, {"limits": [{"type": "requests", "per": "day", "max": 5}]})
+    assert refused(await flood(world, key, 6)) == 4
+    await world.change_key(key_id, {"limits": [{"type": "requests", "per": "day", "max": 2}]})
+    assert refused(await flood(world, key, 2)) == 2
+
+
+async def test_headers_in_the_clients_dialect(world: World) -> None:
+    for platform in ("claude-console", "openai", "gemini", "openai-responses"):
+        await world.account(platform)
+    key = await world.key(
+        limits=[{"type": "requests", "per": "minute", "max": 50}, {"type": "requests", "per": "day", "max": 10}]
+    )
+    answer = await world.ask(key)
+    assert (
+        answer.headers["anthropic-ratelimit-requests-limit"],
+        answer.headers["anthropic-ratelimit-requests-remaining"],
+    ) == ("10", "9")
+    assert answer.headers["anthropic-ratelimit-requests-reset"].endswith("Z")
+    answer = await world.ask(key, path=CHAT)
+    assert (answer.headers["x-ratelimit-limit-requests"], answer.headers["x-ratelimit-remaining-requests"]) == (
+        "10",
+        "8",
+    )
+    assert answer.headers["x-ratelimit-reset-requests"][-1] == "s"
+    asked = {"contents": [{"parts": [{"text": "Hello"}]}]}
+    answer = await world.site.http.post(
+        "/v1beta/models/sandbox-echo:generateContent", headers={"x-api-key": key}, json=asked
+    )
+    assert answer.status_code == 200
+    assert not [name for name in answer.headers if "ratelimit" in name]
+    assert refused(await flood(world, key, 20)) == 13
+    no = await world.ask(key)
+    assert no.headers["anthropic-ratelimit-requests-remaining"] == "0"
+    assert (await world.ask(key, path=CHAT)).headers["x-ratelimit-remaining-requests"] == "0"
+
+
+async def test_the_same_limit_twice_counts_once(world: World) -> None:
+    await world.account()
+    key = await world.key(
+        limits=[{"type": "requests", "per": "day", "max": 4}, {"type": "requests", "per": "day", "max": 6}]
+    )
+    assert refused(await flood(world, key, 10)) == 6
+
+
+# ------------------------------------------------------------------ slots
+
+
+async def test_slots_are_exact_and_full_is_said(world: World) -> None:
+    accounts = [
+        await world.account(max_concurrency=4),
+        await world.account(max_concurrency=3),
+        await world.account(enabled=False),
+    ]
+    key = await world.key()
+    for _ in range(2):
+        answers = await flood(world, key, 40, "sandbox-stall-400ms")
+        tally = Counter(answer.status_code for answer in answers)
+        assert tally == {200: 7, 503: 33}
+        no = next(answer for answer in answers if answer.status_code == 503)
+        assert code_of(no) == "overloaded"
+        assert int(no.headers["retry-after"]) >= 1
+        assert "0 cooling down, 2 busy, 1 disabled" in no.json()["error"]["message"]
+    await world.site.settled()
+    assert [await world.slots(one) for one in accounts] == [0, 0, 0]
+
+
+async def test_a_slot_is_found_behind_the_first_eight(world: World) -> None:
+    for at in range(10):
+        await world.account(max_concurrency=1, priority=at + 1)
+    key = await world.key()
+    answers = await flood(world, key, 10, "sandbox-stall-300ms")
+    assert [answer.status_code for answer in answers] == [200] * 10
+    await world.site.settled()
+
+
+@pytest.mark.parametrize("count", [3, 12])
+async def test_least_busy_within_a_priority(world: World, count: int) -> None:
+    for _ in range(count):
+        await world.account(priority=10)
+    await world.account(priority=20)
+    key = await world.key(debug=True)
+    used: Counter[str] = Counter()
+    for _ in range(5):
+        for answer in await flood(world, key, count * 8, "sandbox-stall-20ms"):
+            used[answer.headers["x-poolgate-account"]] += 1
+    mean = sum(used.values()) / count
+    assert len(used) == count
+    assert max(used.values()) - min(used.values()) <= max(0.1 * mean, 4), used
+
+
+async def test_priority_first_and_the_next_when_it_is_full(world: World) -> None:
+    first = await world.account(priority=1, max_concurrency=5)
+    second = await world.account(priority=2)
+    key = await world.key(debug=True)
+    answers = await flood(world, key, 20, "sandbox-stall-300ms")
+    used = Counter(answer.headers["x-poolgate-account"] for answer in answers)
+    assert used == {first: 5, second: 15}
+    await world.site.settled()
+
+
+# ------------------------------------------------------------------ sessions
+
+USER = "user_ab_account_cd_session_0f1e2d3c-0000-4000-8000-00000000000a"
+FORMS: list[tuple[dict[str, str], dict[str, Any]]] = [
+    *(({name: "s-1"}, {}) for name in ("x-claude-code-session-id", "session-id", "session_id", "thread-id",
+                                       "conversation_id", "x-session-id", "x-session-affinity")),
+    ({}, {"metadata": {"user_id": USER}}),
+    ({}, {"metadata": {"user_id": json.dumps({"session_id": "s-2"})}}),
+    ({}, {"prompt_cache_key": "s-3"}),
+    ({}, {"session_id": "s-4"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("headers", "more"), FORMS)
+async def test_a_session_stays(world: World, headers: dict[str, str], more: dict[str, Any]) -> None:
+    for _ in range(4):
+        await world.account()
+    key = await world.key(debug=True)
+    urls = everywhere(world)
+    used = {
+        (await world.ask(key, headers=headers, url=next(urls), **more)).headers["x-poolgate-account"] for _ in range(8)
+    }
+    assert len(used) == 1
+    free = {(await world.ask(key)).headers["x-poolgate-account"] for _ in range(8)}
+    assert len(free) > 1, "without a session there is no stickiness"
+
+
+async def test_sessions_of_two_keys_never_meet(world: World) -> None:
+    for _ in range(2):
+        await world.account()
+    headers = {"x-session-id": "the same"}
+    seen: set[frozenset[str]] = set()
+    for _ in range(6):
+        both = [await world.key(debug=True) for _ in range(2)]
+        seen.add(frozenset([(await world.ask(key, headers=headers)).headers["x-poolgate-account"] for key in both]))
+    assert any(len(pair) == 2 for pair in seen)
+
+
+async def test_a_session_moves_when_its_account_cannot_serve_and_lives_an_hour(world: World) -> None:
+    for _ in range(2):
+        await world.account(max_concurrency=1)
+    key = await world.key(debug=True)
+    gate = world.site.gate
+    prefix = gate.prefix_of(world.tenant_id)
+
+    async def ask(model: str = "sandbox-echo") -> str:
+        return (await world.ask(key, model, headers={"x-session-id": "s"})).headers["x-poolgate-account"]
+
+    before = set(await gate.redis.keys(prefix + "k:*"))
+    first = await ask()
+    (name,) = set(await gate.redis.keys(prefix + "k:*")) - before
+    await gate.redis.expire(name, 10)
+    assert await ask() == first
+    assert 3590 < await gate.redis.ttl(name) <= 3600, "renewed on use"
+    busy = asyncio.ensure_future(ask("sandbox-stall-500ms"))
+    await asyncio.sleep(0.15)
+    second = await ask()
+    assert second != first, "its account is full"
+    assert await busy == first
+    assert await ask() == second, "the session has moved"
+    await world.site.settled()
+    world.site.sandbox.rules([])
+    assert (await gate.redis.get(name)) == second
+
+
+async def test_a_failover_takes_the_session_along(world: World) -> None:
+    accounts = {secret: await world.account(secret=secret) for secret in ("sk-stick-0001", "sk-stick-0002")}
+
+    key = await world.key(debug=True)
+    headers = {"x-session-id": "s"}
+    first = (await world.ask(key, headers=headers)).headers["x-poolgate-account"]
+    secret = next(one for one, account in accounts.items() if account == first)
+    world.site.sandbox.rules([Rule("error-529", credential=secret, times=1)])
+    moved = await world.ask(key, headers=headers)
+    assert moved.headers["x-poolgate-attempts"] == "2"
+    second = moved.headers["x-poolgate-account"]
+    assert second != first
+    await world.heal()
+    assert {(await world.ask(key, headers=headers)).headers["x-poolgate-account"] for _ in range(4)} == {second}
+
+
+async def test_count_tokens_counts_and_lists_do_not(world: World) -> None:
+    await world.account()
+    key = await world.key(limits=[{"type": "requests", "per": "day", "max": 10}])
+    counted = await world.site.http.post(
+        MESSAGES + "/count_tokens", headers={"x-api-key": key}, json=body("sandbox-echo")
+    )
+    assert counted.status_code == 200
+    for path in ("/v1/models", "/v1/key", "/v1/providers"):
+        assert (await world.site.http.get(path, headers={"x-api-key": key})).status_code == 200
+    assert (await world.key_state(key))[0]["used"] == 1

@@ -1,0 +1,51 @@
+"""The tightest limit in a client's dialect."""
+
+import pytest
+
+from gateway.core.counters import counter
+from gateway.core.limits import parse
+from gateway.relay.admit import Standing
+from gateway.relay.standing import duration, limit_headers, tightest
+
+
+def standing(most: int, used: int, reset: float, kind: str = "requests") -> Standing:
+    per = {"per": "minute"} if kind == "requests" else {}
+    return Standing(counter(parse([{"type": kind, "max": most, **per}])[0], 0), used, reset)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0ms"),
+        (0.02, "20ms"),
+        (1, "1s"),
+        (59.1, "1m0s"),
+        (360, "6m0s"),
+        (3600, "1h0m0s"),
+        (7265, "2h1m5s"),
+        (-1, "0ms"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_the_tightest() -> None:
+    few, many, late = standing(10, 9, 5), standing(100, 20, 9), standing(5, 4, 50)
+    assert tightest([many, few, late, standing(1, 1, 1, "concurrency")]) is late
+    assert tightest([standing(1, 1, 1, "concurrency")]) is None
+
+
+def test_dialects() -> None:
+    held = [standing(10, 12, 61.2)]
+    assert limit_headers("openai", held, 0) == [
+        (b"x-ratelimit-limit-requests", b"10"),
+        (b"x-ratelimit-remaining-requests", b"0"),
+        (b"x-ratelimit-reset-requests", b"1m2s"),
+    ]
+    assert limit_headers("anthropic", held, 0) == [
+        (b"anthropic-ratelimit-requests-limit", b"10"),
+        (b"anthropic-ratelimit-requests-remaining", b"0"),
+        (b"anthropic-ratelimit-requests-reset", b"1970-01-01T00:01:02Z"),
+    ]
+    assert limit_headers("", held, 0) == limit_headers("openai", [], 0) == []
