@@ -51,6 +51,7 @@ async def _main(settings: Settings) -> None:
 
 async def keep_leading(settings: Settings) -> None:
     """Leads again, a second later, whatever ended it."""
+    task = asyncio.current_task()
     while True:
         try:
             await lead(settings)
@@ -58,7 +59,7 @@ async def keep_leading(settings: Settings) -> None:
             log.warning("the leader's work stopped", reason=[type(error).__name__ for error in errors.exceptions])
         except* Exception:
             log.exception("the leader's work failed")
-        if task.cancelling():  # an error on the way down hides the signal's cancellation
+        if task is not None and task.cancelling():  # an error on the way down hides the signal's cancellation
             return
         await pause(1)
 

@@ -18,6 +18,7 @@ from gateway.relay.authorise import Route, matches
 from gateway.relay.states import States
 
 _SWITCHED_OFF = frozenset({"disabled", "expired"})
+_SOFT_WAIT = 2.0
 _LAST = 1000
 """Added to the tier of an account that is only tried last."""
 
@@ -114,7 +115,8 @@ def exclusions(route: Route, snapshot: Snapshot, states: States, now: float) -> 
         if exclusion is None:
             model = account.model_map.get(route.model, route.model)
             soft = states.of(account.id, model_family(model), model, now)
-            exclusion = soft and Exclusion(soft.reason, soft.until)
+            # It is tried all the same, as soon as the client comes again: no need to send it away for long.
+            exclusion = soft and Exclusion(soft.reason, min(soft.until, now + _SOFT_WAIT))
         if exclusion is not None:
             found.append(exclusion)
     return found

@@ -17,10 +17,9 @@ from gateway.jobs.leader import connect
 MOMENT = 1_763_640_000_000
 """A whole hour, in ms."""
 TENANT, KEY, ACCOUNT = new_id("ten"), new_id("key"), new_id("acct")
-DIMENSIONS = "date_trunc('hour', received_at, 'UTC') AS hour, tenant_id, key_id, " + (
-    f"coalesce(account_id, '{ledger.NIL}') AS account_id, coalesce(platform, '') AS platform, "
-    "coalesce(model_used, model_asked) AS model"
-)
+DIMENSIONS = f"""date_trunc('hour', received_at, 'UTC') AS hour, tenant_id, key_id,
+    coalesce(account_id, '{ledger.NIL}') AS account_id, coalesce(platform, '') AS platform,
+    coalesce(model_used, model_asked) AS model"""
 SUMS = (
     "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens",
     "reasoning_tokens", "cost",
