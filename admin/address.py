@@ -1,13 +1,8 @@
 """The client's address: the socket's, or behind trusted proxies the last one that they saw."""
 
-import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def networks(entries: Iterable[str]) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(entry, strict=False) for entry in entries)
+from gateway.core.address import Network, is_trusted, read
 
 
 def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence[Network]) -> str | None:
@@ -16,21 +11,9 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence
         return peer
     hops = [hop.strip() for value in forwarded for hop in value.split(",")]
     for hop in reversed(hops):
-        if not _is_address(hop):
+        if read(hop) is None:
             break
         peer = hop
         if not is_trusted(hop, trusted):
             break
     return peer
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def is_trusted(text: str, trusted: Sequence[Network]) -> bool:
-    return _is_address(text) and any(ipaddress.ip_address(text) in network for network in trusted)

@@ -6,8 +6,9 @@ from http import HTTPStatus
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from admin import problem
-from admin.address import Network, client_address, is_trusted, networks
+from admin.address import client_address
 from admin.problem import Problem
+from gateway.core.address import Network, is_trusted, networks
 from gateway.core.ids import new_id
 from gateway.core.settings import Settings
 

@@ -69,7 +69,8 @@ def as_problem(error: Exception) -> Problem:
         return Problem(400, "invalid_request", "the body is not UTF-8")
     if isinstance(error, HTTPException) and error.status_code in _HTTP:
         code, detail = _HTTP[error.status_code]
-        return Problem(error.status_code, code, detail)
+        allow = (error.headers or {}).get("allow")
+        return Problem(error.status_code, code, detail, headers={"Allow": allow} if allow else None)
     if isinstance(error, RedisError | PoolTimeout | OSError):
         return Problem(503, "unavailable", "the database or Redis does not answer")
     if isinstance(error, DBAPIError):

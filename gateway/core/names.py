@@ -16,6 +16,7 @@ script can hold them together, on Redis Cluster too. Below, `p` is `{pg:NN}:`.
     p state          hash: ACCOUNT|SCOPE → the account's automatic state
     p h:ACCOUNT      list: changes of that state, newest first
     p done           hash: INSTANCE → how far its journal is committed
+    pg:gateway:INSTANCE   set while a gateway runs, or another has its journal: its progress is needed
 """
 
 import hashlib
@@ -35,6 +36,10 @@ def prefix(tag: int) -> str:
 
 def tenant_prefix(tenant_id: str) -> str:
     return prefix(tag_of(tenant_id))
+
+
+def gateway_name(instance: str) -> str:
+    return f"pg:gateway:{instance}"
 
 
 def session_name(tenant_id: str, key_id: str, session: str, scope: str) -> str:

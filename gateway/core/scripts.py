@@ -42,8 +42,8 @@ class Script:
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
 
 
-ADMIT, SETTLE, RENEW, SWEEP, MARK = (Script(name) for name in ("admit", "settle", "renew", "sweep", "mark"))
-ALL = (ADMIT, SETTLE, RENEW, SWEEP, MARK)
+ALL = tuple(Script(name) for name in ("admit", "settle", "renew", "sweep", "mark", "prune"))
+ADMIT, SETTLE, RENEW, SWEEP, MARK, PRUNE = ALL
 
 
 def encode(parts: Sequence[Argument]) -> bytes:

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from gateway.core import redis
+from gateway.core.address import networks
 from gateway.core.keys import Peppers
 from gateway.core.secret import Secret
 
@@ -108,13 +109,19 @@ def _list(text: str) -> tuple[str, ...]:
 
 
 def _networks(text: str) -> tuple[str, ...]:
+    entries = _list(text)
+    networks(entries)
+    return entries
+
+
+def _destinations(text: str) -> tuple[str, ...]:
     """`cidr` or `cidr:port` entries; an IPv6 network with a port is written in brackets."""
     entries = _list(text)
     for entry in entries:
-        host, _, port = entry.rpartition(":") if entry.count(":") == 1 or "]:" in entry else (entry, "", "")
-        ipaddress.ip_network(host.strip("[]"), strict=False)
-        if port and not 0 < int(port) < 65536:
-            raise ValueError(f"{port} is not a port")
+        host, colon, port = entry.rpartition(":") if entry.count(":") == 1 or "]:" in entry else (entry, "", "")
+        ipaddress.ip_network(host.strip("[]"))
+        if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise ValueError(f"{port!r} is not a port")
     return entries
 
 
@@ -181,7 +188,7 @@ _READERS: Mapping[str, Reader] = {
     "master_keys": _setting("POOLGATE_MASTER_KEYS", _secret_keys, file=True),
     "key_peppers": _setting("POOLGATE_KEY_PEPPERS", _secret_keys, file=True),
     "bootstrap_token": lambda environ: _read_token(environ) or None,
-    "egress_allow": _setting("POOLGATE_EGRESS_ALLOW", _networks, ()),
+    "egress_allow": _setting("POOLGATE_EGRESS_ALLOW", _destinations, ()),
     "trusted_proxies": _setting("POOLGATE_TRUSTED_PROXIES", _networks, ()),
     "admin_hosts": _setting("POOLGATE_ADMIN_HOSTS", _list, ()),
     "cors_origins": _setting("POOLGATE_CORS_ORIGINS", _list, ()),

@@ -21,7 +21,7 @@ from gateway.core.names import TAGS, prefix
 from gateway.core.pause import pause
 from gateway.core.scripts import SWEEP
 from gateway.core.settings import Settings
-from gateway.jobs import ledger, partitions
+from gateway.jobs import ledger, partitions, pruning
 from gateway.jobs.leader import leadership
 
 _IDLE = 0.2
@@ -73,6 +73,8 @@ async def lead(settings: Settings) -> None:
             tasks.create_task(commit_rows(redis, connection, turn))
             tasks.create_task(_every(1.0, lambda: warm(redis)))
             tasks.create_task(_every(_SWEEP_EVERY, lambda: sweep(redis)))
+            tasks.create_task(_every(60.0, lambda: pruning.states(redis)))
+            tasks.create_task(_every(3600.0, lambda: pruning.journals(redis, connection, turn)))
             tasks.create_task(_every(3600.0, lambda: make_partitions(connection, turn)))
             tasks.create_task(_every(1.0, lambda: still_leading(connection, turn)))
 

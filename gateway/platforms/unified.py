@@ -17,7 +17,7 @@ from gateway.platforms.platform import Scope
 _PREFIX = "anthropic-ratelimit-unified-"
 _SHARED = frozenset({"5h", "7d"})
 """The windows that all models of an account share; every other window is a family's."""
-_CLAIM = re.compile(r"(five_hour|seven_day)(?:_([a-z_]+))?\Z")
+_CLAIM = re.compile(r"(five_hour|seven_day)(?:_([a-z_]{1,64}))?\Z")
 _SHORT = {"five_hour": "5h", "seven_day": "7d", "overage_included": "oi"}
 
 

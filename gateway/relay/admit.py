@@ -43,7 +43,7 @@ class SlotsTaken(Unavailable):
 
 
 class Lease(Struct):
-    """What a request holds. `local`: taken in this process because Redis was away."""
+    """What a request holds, in Redis or, while that is away, in this process alone."""
 
     request_id: str
     prefix: str
@@ -53,7 +53,6 @@ class Lease(Struct):
     """Those under which the request counts."""
     standings: list[Standing]
     bound: bool = False
-    local: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -193,6 +192,7 @@ class Admission:
         for at, one in enumerate(counters):
             if not mask or mask[at] == "1":
                 self._local.note(one, numbers[2 * at], now)
+        self._local.hold(counted)
         if lease is not None:
             lease.candidate = chosen
             lease.counters += counted
@@ -219,12 +219,11 @@ class Admission:
         counted = [one for at, one in enumerate(counters) if not mask or mask[at] == "1"]
         self._local.admit(counted)
         tenant = route.caller.tenant_id
-        return Lease(request_id, tenant_prefix(tenant), tag_of(tenant), chosen, counted, [], local=True)
+        return Lease(request_id, tenant_prefix(tenant), tag_of(tenant), chosen, counted, [])
 
     def release(self, lease: Lease) -> None:
-        """Of a lease taken in this process; what Redis holds is given back by the settle script."""
-        if lease.local:
-            self._local.release(lease.counters)
+        """In this process; what Redis holds is given back by the settle script."""
+        self._local.release(lease.counters)
 
 
 def _mask(platform: str, counters: Sequence[Counter]) -> str:

@@ -4,6 +4,7 @@ One task group owns all of it; a loop that fails is logged and goes on, since no
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ from gateway.relay.gate import Gate
 from gateway.relay.meter import reservation
 
 POLL = 1.0
+_NOT_IN_SNAPSHOT = frozenset({"key", "user", "cut"})
 RENEWAL = 20.0
 _AWAY = (OSError, TimeoutError, SQLAlchemyError, RedisError, RedisGone)
 log = structlog.get_logger()
@@ -33,6 +35,8 @@ log = structlog.get_logger()
 async def running(gate: Gate) -> AsyncGenerator[None]:
     """The gate's background work, until the context ends."""
     poke = asyncio.Event()
+    with contextlib.suppress(*_AWAY):
+        await copy_states(gate)
     async with asyncio.TaskGroup() as tasks:
         started = [
             tasks.create_task(_every(POLL, lambda: follow(gate), poke)),
@@ -82,7 +86,8 @@ async def follow(gate: Gate) -> None:
             if change.kind == "cut":
                 _cut(gate, change.id)
         gate.followed = found[-1].version
-        await gate.reload()
+        if any(change.kind not in _NOT_IN_SNAPSHOT for change in found):
+            await gate.reload()
 
 
 def _cut(gate: Gate, key_id: str) -> None:
@@ -111,9 +116,10 @@ async def copy_states(gate: Gate) -> None:
     gate.redis_at = time.monotonic()
     gate.states.replace(fields, own)
     for tag, future in epochs.items():
-        before, gate.epochs[tag] = gate.epochs.get(tag), await future
-        if before is not None and gate.epochs[tag] != before:
+        epoch = await future
+        if gate.epochs.setdefault(tag, epoch) != epoch:
             # Emptied, without a lost connection that would have told.
+            gate.epochs[tag] = epoch
             gate.redis_back()
 
 

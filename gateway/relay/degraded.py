@@ -58,10 +58,15 @@ class LocalLimits:
                 raise Unavailable("Limits cannot be checked at the moment.", code="overloaded", retry_after=1)
             self._check(counter, now)
         for counter in counters:
+            if counter.kind != "C":
+                self._admitted.setdefault(counter.name, []).append(now)
+        self.hold(counters)
+
+    def hold(self, counters: Sequence[Counter]) -> None:
+        """A request runs here, whoever admitted it: what began while Redis was there still counts when it has gone."""
+        for counter in counters:
             if counter.kind == "C":
                 self._running[counter.name] = self._running.get(counter.name, 0) + 1
-            else:
-                self._admitted.setdefault(counter.name, []).append(now)
 
     def release(self, counters: Sequence[Counter]) -> None:
         for counter in counters:

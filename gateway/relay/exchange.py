@@ -6,22 +6,22 @@ before the answer has begun, so until then another account can be tried; after t
 
 import asyncio
 import time
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import TYPE_CHECKING
 
 from gateway.core.errors import GatewayError
 from gateway.core.ledger import Attempt, Row
 from gateway.protocols import CODECS
-from gateway.protocols.codec import Peek, Problem, Reader, UsageFilter
+from gateway.protocols.codec import Peek, Problem, Reader, Usage, UsageFilter
 from gateway.relay.admit import Lease
 from gateway.relay.authorise import Route
 from gateway.relay.call import Call, Header
 from gateway.relay.downstream import Downstream
-from gateway.relay.meter import Tap, finish, measured
+from gateway.relay.meter import Tap, measured
 from gateway.upstream import Answer, Failure, TimedOut
 
-if TYPE_CHECKING:
-    from gateway.relay.gate import Gate
+Settled = Callable[["Exchange", Usage, str], None]
+"""Called once, with the tokens of the answer and where they are from: provider, estimated or none."""
 
 DRAIN_SECONDS = 30.0
 DRAIN_BYTES = 1 << 20
@@ -42,9 +42,15 @@ class Exchange:
     """Made when a request is admitted; `settle` ends it."""
 
     def __init__(
-        self, gate: "Gate", call: Call, route: Route, peek: Peek, lease: Lease, row: Row, downstream: Downstream
+        self,
+        call: Call,
+        route: Route,
+        peek: Peek,
+        lease: Lease,
+        row: Row,
+        downstream: Downstream,
+        on_settled: Settled,
     ) -> None:
-        self.gate = gate
         self.call = call
         self.route = route
         self.peek = peek
@@ -68,7 +74,7 @@ class Exchange:
         self._waiter: asyncio.Future[None] | None = None
         self._stopped: GatewayError | ClientLeft | None = None
         self._task = asyncio.current_task()
-        self._settled = False
+        self._on_settled: Settled | None = on_settled
         downstream.on_gone = self.client_left
 
     # ------------------------------------------------------------ sending
@@ -260,24 +266,31 @@ class Exchange:
         return self.row.attempts[-1]
 
     def settle(self) -> None:
-        """Gives everything back and writes the row."""
-        if self._settled:
+        """The end, however it came: the answer is closed, the row is complete but for its price. Once."""
+        on_settled, self._on_settled = self._on_settled, None
+        if on_settled is None:
             return
-        self._settled = True
         self.phase = Phase.OVER
         if self.answer is not None:
             self.answer.close()
-        row, caller = self.row, self.route.caller
-        reached = self.answer is not None and self.row.status is not None and self.answer.status < 300
-        usage, source = measured(self.reader if reached else None, row)
+        row = self.row
+        usage, source = self._measured()
         if row.ending == "gateway_lost":
             row.ending = self._ending()
         elif row.ending == "client_abort_drained" and source != "provider" and not self.ended:
             row.ending = "client_abort_cut"
         if row.attempts and not row.attempts[-1].ended_at:
             row.attempts[-1].ended_at = time.time()
-        finish(row, usage, source, self.gate.prices, caller.price_multiplier)
-        self.gate.settle(self)
+        on_settled(self, usage, source)
+
+    def _measured(self) -> tuple[Usage, str]:
+        """What the answer used. Of a client that left while its request was at the upstream, the prompt counts."""
+        reader = self.reader
+        if reader is not None and (reader.failure is None or self.row.first_byte_at is not None):
+            return measured(reader, self.row)
+        if isinstance(self._stopped, ClientLeft) and self.row.attempts:
+            return Usage(input_tokens=self.row.input_tokens), "estimated"
+        return Usage(), "none"
 
     def _ending(self) -> str:
         if not self.row.attempts:

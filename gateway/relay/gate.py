@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from redis.asyncio import Redis
 
-from gateway.core import db, ledger, prices, snapshot
+from gateway.core import changes, db, ledger, prices, snapshot
 from gateway.core import redis as redis_url
 from gateway.core.domain import Account, Caller
 from gateway.core.errors import GatewayError, Unavailable
@@ -21,7 +21,7 @@ from gateway.core.sealing import Sealer
 from gateway.core.services import configuration
 from gateway.core.settings import Settings
 from gateway.platforms import PLATFORMS
-from gateway.protocols.codec import Codec, Peek
+from gateway.protocols.codec import Codec, Peek, Usage
 from gateway.relay.admit import Admission
 from gateway.relay.authenticate import Keys
 from gateway.relay.authorise import Route
@@ -30,6 +30,7 @@ from gateway.relay.choose import Candidate, choose, exclusions, no_account, serv
 from gateway.relay.degraded import LocalLimits
 from gateway.relay.exchange import Exchange
 from gateway.relay.journal import Journal
+from gateway.relay.meter import finish
 from gateway.relay.settle import Settler
 from gateway.relay.states import States
 from gateway.upstream import Egress, Upstream
@@ -95,8 +96,12 @@ class Gate:
     async def _find_caller(self, digests: Sequence[bytes]) -> Caller | None:
         async with self.sessions() as session:
             found = await configuration.find_caller(session, digests)
+            version = await changes.current(session) if found is not None else 0
         if found is None:
             return None
+        if version > max(self.followed, self.snapshot.version):
+            # A key just made may belong to an account just made: its first request finds both.
+            await self.reload()
         caller, stored = found
         if stored != digests[0]:
             self.redigests[stored] = digests[0]
@@ -125,6 +130,7 @@ class Gate:
     def redis_back(self) -> None:
         """Redis was away, or lost what it held: it is told again what is not committed, and what runs here."""
         self.settler.interrupt()
+        self.local.recovered()
         self.renewal.set()
 
     def database_age(self) -> float:
@@ -179,9 +185,10 @@ class Gate:
         self.states.ended(before)
         self.states.began(after)
 
-    def settle(self, exchange: Exchange) -> None:
-        """The exchange is over: leases back, row out."""
+    def settle(self, exchange: Exchange, usage: Usage, source: str) -> None:
+        """The exchange is over: its price, its leases back, its row out."""
         lease = exchange.lease
+        finish(exchange.row, usage, source, self.prices, exchange.route.caller.price_multiplier)
         self.exchanges.pop(exchange.call.request_id, None)
         self.states.ended(lease.candidate.account.id)
         self.admission.release(lease)

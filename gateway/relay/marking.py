@@ -6,7 +6,6 @@ account itself, and the last usable account is only tried last when it is overlo
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,10 +13,8 @@ from gateway.core.scripts import MARK, RedisGone
 from gateway.core.state import FOR_EVER, State, encode
 from gateway.platforms.platform import Kind, Scope, Verdict, model_family
 from gateway.relay.choose import Candidate
-
-if TYPE_CHECKING:
-    from gateway.relay.exchange import Exchange
-    from gateway.relay.gate import Gate
+from gateway.relay.exchange import Exchange
+from gateway.relay.gate import Gate
 
 
 def scope_of(verdict: Verdict, model: str) -> str:
@@ -29,7 +26,9 @@ def scope_of(verdict: Verdict, model: str) -> str:
     return f"family:{verdict.family or model_family(model)}"
 
 
-def troubled(exchange: "Exchange", candidate: Candidate, verdict: Verdict, status: int, *, last: bool) -> None:
+def troubled(
+    gate: Gate, exchange: Exchange, candidate: Candidate, verdict: Verdict, status: int, *, last: bool
+) -> None:
     """The account failed. `last`: no other account could take this request."""
     if verdict.kind not in {Kind.COOL_DOWN, Kind.DISABLE}:
         return
@@ -42,12 +41,12 @@ def troubled(exchange: "Exchange", candidate: Candidate, verdict: Verdict, statu
         status=status,
         soft=verdict.overload and last,
     )
-    _write(exchange.gate, candidate, scope_of(verdict, candidate.model), state)
+    _write(gate, candidate, scope_of(verdict, candidate.model), state)
 
 
-def recovered(exchange: "Exchange", candidate: Candidate) -> None:
+def recovered(gate: Gate, exchange: Exchange, candidate: Candidate) -> None:
     """The account answered: the automatic states that covered this request are over."""
-    gate, account_id = exchange.gate, candidate.account.id
+    account_id = candidate.account.id
     scopes = gate.states.scopes(account_id)
     if not scopes:
         return
@@ -57,7 +56,7 @@ def recovered(exchange: "Exchange", candidate: Candidate) -> None:
             _write(gate, candidate, scope, None)
 
 
-def _write(gate: "Gate", candidate: Candidate, scope: str, state: State | None) -> None:
+def _write(gate: Gate, candidate: Candidate, scope: str, state: State | None) -> None:
     account = candidate.account
     if state is None:
         gate.states.clear(account.id, scope)

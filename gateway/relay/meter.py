@@ -74,10 +74,8 @@ class Tap:
         self.reader.feed(data)
 
 
-def measured(reader: Reader | None, row: Row) -> tuple[Usage, str]:
+def measured(reader: Reader, row: Row) -> tuple[Usage, str]:
     """The tokens of an answer and their source. What the provider did not say is estimated from the characters."""
-    if reader is None:
-        return Usage(), "none"
     if reader.usage is not None and reader.usage_final:
         return reader.usage, "provider"
     known = reader.usage or Usage(input_tokens=row.input_tokens)

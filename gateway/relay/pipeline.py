@@ -27,8 +27,8 @@ async def relay(call: Call, gate: Gate, downstream: Downstream) -> None:
             # It left while Redis was asked, when nobody listened: a moment for what that does to this task.
             exchange.client_left()
             await asyncio.sleep(0)
-        outcome = await send(exchange)
-        await deliver(exchange, outcome)
+        outcome = await send(exchange, gate)
+        await deliver(exchange, outcome, gate)
     except GatewayError as error:
         exchange.failed(error)
         raise
@@ -65,16 +65,15 @@ async def admitted(call: Call, gate: Gate, downstream: Downstream) -> Exchange:
         lease = await gate.admission.admit(call.request_id, route, candidates, meter.reservation(row), None)
     except SlotsTaken as full:
         raise gate.no_account(route, busy=full.busy) from None
-    exchange = Exchange(gate, call, route, peek, lease, row, downstream)
+    exchange = Exchange(call, route, peek, lease, row, downstream, gate.settle)
     exchange.timing = (authenticated - call.started, chosen - authenticated, time.perf_counter() - chosen)
     gate.admitted(exchange)
     return exchange
 
 
-async def deliver(exchange: Exchange, outcome: Outcome) -> None:
+async def deliver(exchange: Exchange, outcome: Outcome, gate: Gate) -> None:
     """Hands the answer, or the upstream's word on a fault of the request itself, to the client."""
-    gate, call = exchange.gate, exchange.call
-    gate.drop_body(call)
+    gate.drop_body(exchange.call)
     if outcome.body is None:
         answer = exchange.answer
         length = answer.content_length if answer is not None and exchange.filter is None else None

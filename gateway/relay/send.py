@@ -24,11 +24,13 @@ from gateway.platforms.validation import InvalidAccount
 from gateway.relay.adapt import adapt
 from gateway.relay.choose import Candidate
 from gateway.relay.exchange import Exchange
+from gateway.relay.gate import Gate
 from gateway.relay.marking import recovered, troubled
 from gateway.upstream import Answer, BadAnswer, ConnectionBroken, DialFailed, Failure, TimedOut
 
 ERROR_BODY = 1 << 20
 _SHORT_WAIT = 5.0
+_ERROR_SECONDS = 10.0
 log = structlog.get_logger()
 _REQUEST_IDS = (b"request-id", b"x-request-id", b"apim-request-id", b"x-amzn-requestid")
 
@@ -43,32 +45,30 @@ class Outcome(Struct):
     failure: Failure | None = None
 
 
-async def send(exchange: Exchange) -> Outcome:
+async def send(exchange: Exchange, gate: Gate) -> Outcome:
     """The outcome to deliver: an answer that has begun, or an error of the request's own to pass through.
 
     Raises the GatewayError of the last attempt when none of the accounts could serve.
     """
     tried: set[str] = set()
-    gate = exchange.gate
     while True:
         candidate = exchange.lease.candidate
         tried.add(candidate.account.id)
-        outcome = await _attempt(exchange, candidate)
+        outcome = await _attempt(gate, exchange, candidate)
         if outcome.verdict.kind in {Kind.OK, Kind.CALLER}:
             return outcome
         others = gate.usable(exchange.route, tried)
-        troubled(exchange, candidate, outcome.verdict, outcome.status, last=not others)
-        if not _may_go_on(exchange, outcome):
-            raise given_up(exchange, outcome)
-        if not _stays(exchange, outcome) and await _moved(exchange, candidate, others):
+        troubled(gate, exchange, candidate, outcome.verdict, outcome.status, last=not others)
+        if not _may_go_on(gate, exchange, outcome):
+            raise given_up(gate, exchange, outcome)
+        if not _stays(exchange, outcome) and await _moved(gate, exchange, candidate, others):
             continue
-        if not await _again(exchange, candidate, outcome):
-            raise given_up(exchange, outcome)
+        if not await _again(gate, exchange, candidate, outcome):
+            raise given_up(gate, exchange, outcome)
 
 
-async def _moved(exchange: Exchange, candidate: Candidate, others: Sequence[Candidate]) -> bool:
+async def _moved(gate: Gate, exchange: Exchange, candidate: Candidate, others: Sequence[Candidate]) -> bool:
     """Whether one of the others has taken the request; it stays where it is when none has room."""
-    gate = exchange.gate
     if not others:
         return False
     try:
@@ -84,11 +84,11 @@ def _stays(exchange: Exchange, outcome: Outcome) -> bool:
     return isinstance(outcome.failure, ConnectionBroken) and not exchange.peek.stream
 
 
-def _may_go_on(exchange: Exchange, outcome: Outcome) -> bool:
-    settings = exchange.gate.settings
+def _may_go_on(gate: Gate, exchange: Exchange, outcome: Outcome) -> bool:
+    settings = gate.settings
     if exchange.downstream.gone or len(exchange.row.attempts) >= settings.max_attempts:
         return False
-    if time.time() >= _deadline(exchange):
+    if time.time() >= _deadline(gate, exchange):
         return False
     failure = outcome.failure
     if failure is None or not failure.sent or exchange.peek.stream:
@@ -96,11 +96,11 @@ def _may_go_on(exchange: Exchange, outcome: Outcome) -> bool:
     return isinstance(failure, ConnectionBroken) and failure.stale
 
 
-def _deadline(exchange: Exchange) -> float:
-    return exchange.call.received_at + exchange.gate.settings.failover_deadline
+def _deadline(gate: Gate, exchange: Exchange) -> float:
+    return exchange.call.received_at + gate.settings.failover_deadline
 
 
-async def _again(exchange: Exchange, candidate: Candidate, outcome: Outcome) -> bool:
+async def _again(gate: Gate, exchange: Exchange, candidate: Candidate, outcome: Outcome) -> bool:
     """No other account is left: whether the same one may be tried once more, after its wait."""
     verdict, failure = outcome.verdict, outcome.failure
     if isinstance(failure, ConnectionBroken) and failure.stale:
@@ -110,26 +110,26 @@ async def _again(exchange: Exchange, candidate: Candidate, outcome: Outcome) -> 
     wait = 0.5 * 2 ** (len(exchange.row.attempts) - 1) * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
     if verdict.until is not None and not verdict.overload:
         wait = max(wait, verdict.until - time.time())
-    if wait > _SHORT_WAIT or time.time() + wait >= _deadline(exchange):
+    if wait > _SHORT_WAIT or time.time() + wait >= _deadline(gate, exchange):
         return False
     await asyncio.sleep(wait)
     return True
 
 
-async def _attempt(exchange: Exchange, candidate: Candidate) -> Outcome:
+async def _attempt(gate: Gate, exchange: Exchange, candidate: Candidate) -> Outcome:
     """One account's turn. An upstream that does not know how it is asked for usage is asked once more without."""
-    gate, account = exchange.gate, candidate.account
+    account = candidate.account
     asks = gate.asks_usage(account, exchange.codec, exchange.peek)
-    outcome = await _request(exchange, candidate, asks_usage=asks)
+    outcome = await _request(gate, exchange, candidate, asks_usage=asks)
     if asks and outcome.status in {400, 422} and b"stream_options" in (outcome.body or b""):
-        outcome = await _request(exchange, candidate, asks_usage=False)
+        outcome = await _request(gate, exchange, candidate, asks_usage=False)
         if outcome.verdict.kind is Kind.OK:
             # Only now: a client's own fault in `stream_options` must not end the asking for the others.
             gate.refuses_usage(account.id)
     return outcome
 
 
-async def _request(exchange: Exchange, candidate: Candidate, *, asks_usage: bool) -> Outcome:
+async def _request(gate: Gate, exchange: Exchange, candidate: Candidate, *, asks_usage: bool) -> Outcome:
     """One request to one account, up to the moment its answer has begun or has failed."""
     row, account = exchange.row, candidate.account
     row.account_id, row.platform, row.provider = account.id, account.platform, account.provider
@@ -137,10 +137,10 @@ async def _request(exchange: Exchange, candidate: Candidate, *, asks_usage: bool
     attempt = Attempt(account.id, account.platform, candidate.model, time.time())
     row.attempts.append(attempt)
     try:
-        outcome = await _exchange(exchange, candidate, asks_usage=asks_usage)
-        exchange.gate.network_failures.pop(account.id, None)
+        outcome = await _exchange(gate, exchange, candidate, asks_usage=asks_usage)
+        gate.network_failures.pop(account.id, None)
     except Failure as failure:
-        outcome = Outcome(_network(exchange, candidate, failure), failure=failure)
+        outcome = Outcome(_network(gate, exchange, candidate, failure), failure=failure)
     except InvalidAccount as error:
         log.error("an account's stored values cannot be used", account=account.id, field=error.field)
         outcome = Outcome(Verdict(Kind.COOL_DOWN, "credentials", time.time() + HALF_HOUR, Scope.ACCOUNT))
@@ -148,21 +148,24 @@ async def _request(exchange: Exchange, candidate: Candidate, *, asks_usage: bool
     attempt.outcome = outcome.verdict.reason or outcome.verdict.kind
     attempt.upstream_request_id = _request_id(outcome.headers)
     if outcome.verdict.kind is Kind.OK:
-        recovered(exchange, candidate)
+        recovered(gate, exchange, candidate)
     else:
         attempt.ended_at = time.time()
     return outcome
 
 
-async def _exchange(exchange: Exchange, candidate: Candidate, *, asks_usage: bool) -> Outcome:
+async def _exchange(gate: Gate, exchange: Exchange, candidate: Candidate, *, asks_usage: bool) -> Outcome:
     call, route, peek, account = exchange.call, exchange.route, exchange.peek, candidate.account
-    codec, gate = exchange.codec, exchange.gate
+    codec = exchange.codec
+    exchange.answer = exchange.reader = None  # nothing of an earlier attempt is measured
     outgoing = adapt(call, route, peek, candidate, asks_usage=asks_usage)
     timeouts = account.timeouts
     answer = await gate.upstream.open(outgoing, pool_key=account.id, timeouts=timeouts, stream=peek.stream)
     exchange.answered_at = time.perf_counter()
     if not 200 <= answer.status < 300:
         exchange.answer = answer
+        if peek.stream:
+            answer.rearm(_ERROR_SECONDS)  # an error is said at once; the silence of a stream is not meant for it
         return _judged(candidate, answer.status, answer.headers, await _error_body(answer))
     if peek.stream:
         answer.rearm(timeouts.first_event)
@@ -196,14 +199,14 @@ def _judged(candidate: Candidate, status: int, headers: Headers, body: bytes) ->
     return Outcome(verdict, status, headers, body)
 
 
-def _network(exchange: Exchange, candidate: Candidate, failure: Failure) -> Verdict:
+def _network(gate: Gate, exchange: Exchange, candidate: Candidate, failure: Failure) -> Verdict:
     if isinstance(failure, TimedOut):
         return network_verdict(NetworkFault.SLOW, 0, time.time())
     if isinstance(failure, DialFailed):
         fault = NetworkFault.TLS if failure.reason == "tls" else NetworkFault.CONNECT
     else:
         fault = NetworkFault.GARBLED if isinstance(failure, BadAnswer) else NetworkFault.RESET
-    in_a_row = exchange.gate.network_failed(candidate.account.id)
+    in_a_row = gate.network_failed(candidate.account.id)
     return network_verdict(fault, in_a_row, time.time())
 
 
@@ -211,7 +214,7 @@ def _request_id(headers: Headers) -> str | None:
     return next((value[:200].decode("latin-1") for name, value in headers if name in _REQUEST_IDS), None)
 
 
-def given_up(exchange: Exchange, outcome: Outcome) -> GatewayError:
+def given_up(gate: Gate, exchange: Exchange, outcome: Outcome) -> GatewayError:
     """What the client is told when no account could serve: the last attempt decides."""
     verdict, status, failure = outcome.verdict, outcome.status, outcome.failure
     if isinstance(failure, TimedOut) or status in {408, 424, 504}:
@@ -224,5 +227,5 @@ def given_up(exchange: Exchange, outcome: Outcome) -> GatewayError:
     if verdict.reason in {"credentials", "disabled", "forbidden", "region"} or status in {401, 403}:
         return UpstreamFailed("The upstream refused the account.", code="upstream_auth_failed")
     if status in {402, 429, 503, 529} or verdict.reason == "money":
-        return exchange.gate.no_account(exchange.route)
+        return gate.no_account(exchange.route)
     return UpstreamFailed("The upstream failed.")

@@ -18,7 +18,7 @@ import hiredis
 import msgspec
 import structlog
 
-from gateway.core.names import TAGS, prefix
+from gateway.core.names import TAGS, gateway_name, prefix
 from gateway.core.pause import pause
 from gateway.core.scripts import SETTLE, RedisGone, Scripts
 from gateway.relay.journal import Journal, orphan_rows, orphans
@@ -27,7 +27,8 @@ STREAM_LIMIT = 100_000
 _BATCH = 200
 _STUCK = 10.0
 _LONGEST_STUCK = 600.0
-_ADOPT_EVERY = 2.0
+_KNOWN_EVERY = 60.0
+_KNOWN_FOR = 86400
 log = structlog.get_logger()
 
 Arguments = list[bytes | str | int]
@@ -71,6 +72,7 @@ class Settler:
         self._patience = _STUCK
         self._adopted: dict[Path, _Adopted] = {}
         self._complaint = ""
+        self._known_at = float("-inf")
         self.resent = 0
 
     def settle(self, tag: int, request_id: str, account_id: str, names: list[str], row: bytes) -> None:
@@ -105,6 +107,7 @@ class Settler:
         """What Redis had may be lost, so all that is not committed is sent again."""
         self._live = False
         self._sent.clear()
+        self._known_at = float("-inf")
 
     @property
     def live(self) -> bool:
@@ -132,10 +135,20 @@ class Settler:
         if not self._scripts.connected:
             self._live = False
             return
+        await self._stay_known()
         await self._confirm()
         if not self._live:
             await self._resend()
         await self._adopt()
+
+    async def _stay_known(self) -> None:
+        """Says that the journals held here are in use: how far they are committed must not be forgotten."""
+        if self._loop.time() - self._known_at < _KNOWN_EVERY:
+            return
+        held = [self._journal.instance, *(directory.name for directory in self._adopted)]
+        for future in [self._scripts.command(b"SET", gateway_name(one), 1, b"EX", _KNOWN_FOR) for one in held]:
+            await future
+        self._known_at = self._loop.time()
 
     def _complain(self, error: Exception) -> None:
         """Once for each reason: this is tried twice a second."""

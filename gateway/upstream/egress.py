@@ -65,7 +65,7 @@ class Allowed(Struct, frozen=True):
         """Read `cidr[:port]` (`10.0.0.0/8`, `127.0.0.1:9000`, `fd00::/8:443`). Raises ValueError naming the entry."""
         text = text.strip()
         try:
-            return cls(ip_network(text))
+            return cls(ip_network(text.strip("[]")))
         except ValueError:
             network, colon, digits = text.rpartition(":")
         try:

@@ -46,12 +46,14 @@ def _nothing() -> None:
 class SocketDownstream:
     """The write side of one request (gateway.relay.downstream.Downstream), on uvicorn's connection."""
 
-    __slots__ = ("_chunked", "_connection", "_cycle", "body_fault", "on_gone", "on_writable")
+    __slots__ = ("_chunked", "_connection", "_cycle", "body_fault", "extra", "on_gone", "on_writable")
 
     def __init__(self, connection: "ClientConnection", cycle: RequestResponseCycle) -> None:
         self._connection = connection
         self._cycle = cycle
         self._chunked = False
+        self.extra: list[Header] = []
+        """Headers of every answer to this request, whoever makes it."""
         self.body_fault: GatewayError | None = None
         """Why the rest of the request's body will never be read."""
         self.on_gone: Notice = _nothing
@@ -106,7 +108,7 @@ class SocketDownstream:
         self._cycle.response_started = True
         self._cycle.waiting_for_100_continue = False
         out = [status_line(status)]
-        for name, value in headers:
+        for name, value in (*headers, *self.extra) if self.extra else headers:
             out += (name, b": ", value, b"\r\n")
         return out
 

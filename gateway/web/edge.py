@@ -1,6 +1,5 @@
 """The edge: every request that is not a health question. Reads the path once, then relays or answers by ourselves."""
 
-import ipaddress
 import time
 from collections.abc import Sequence
 from functools import lru_cache
@@ -8,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from gateway.core.address import is_trusted, networks
 from gateway.core.errors import GatewayError, Internal, InvalidRequest, NotFound, Refused
 from gateway.core.ledger import new_request
 from gateway.protocols.codec import Endpoint
@@ -15,6 +15,7 @@ from gateway.relay.call import Call
 from gateway.relay.gate import Gate
 from gateway.relay.pipeline import relay
 from gateway.relay.reply import own_headers
+from gateway.web import cors
 from gateway.web.connection import EXTENSION, SocketDownstream
 from gateway.web.errors import rendered
 from gateway.web.own import answer
@@ -32,6 +33,7 @@ class Edge:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         started = time.perf_counter()
+        settings = self._gate.settings
         downstream: SocketDownstream = scope["extensions"][EXTENSION]
         request_id, received_at = new_request()
         headers = scope["headers"]
@@ -46,11 +48,16 @@ class Edge:
             query=scope["query_string"],
             headers=headers,
             header=header,
-            client_ip=client_ip(scope["client"], headers, self._gate.settings.trusted_proxies),
+            client_ip=client_ip(scope["client"], headers, settings.trusted_proxies),
             read_body=_no_body,
             client_request_id=_own_id(header.get(b"x-request-id")),
         )
         protocol = ""
+        if settings.cors_origins:
+            downstream.extra = cors.granted(header.get(b"origin"), settings.cors_origins)
+            if downstream.extra and cors.is_preflight(scope["method"], header):
+                downstream.respond(200, [*cors.preflight(header), *own_headers(call)], b"")
+                return
         try:
             try:
                 found = _match(scope["method"], raw_path, header)
@@ -156,9 +163,7 @@ def _own_id(value: bytes | None) -> str | None:
     return value.decode("ascii")
 
 
-@lru_cache(16)
-def _networks(trusted: tuple[str, ...]) -> Sequence[Any]:
-    return [ipaddress.ip_network(entry, strict=False) for entry in trusted]
+_trusted = lru_cache(16)(networks)
 
 
 def client_ip(peer: tuple[str, int] | None, headers: Sequence[tuple[bytes, bytes]], trusted: tuple[str, ...]) -> str:
@@ -167,20 +172,12 @@ def client_ip(peer: tuple[str, int] | None, headers: Sequence[tuple[bytes, bytes
     address = peer[0] if peer else ""
     if not trusted or not address:
         return address
-    networks = _networks(trusted)
     hops = [
         hop.strip().decode("latin-1")
         for name, value in headers
         if name == b"x-forwarded-for"
         for hop in value.split(b",")
     ]
-    while hops:
-        try:
-            ip = ipaddress.ip_address(address)
-        except ValueError:
-            return address
-        ip = getattr(ip, "ipv4_mapped", None) or ip
-        if not any(ip in network for network in networks):
-            return address
+    while hops and is_trusted(address, _trusted(trusted)):
         address = hops.pop()
     return address

@@ -13,7 +13,7 @@ from gateway.core import state
 from gateway.core.domain import Caller
 from gateway.core.errors import InvalidRequest, NotFound
 from gateway.relay.authenticate import authenticate
-from gateway.relay.call import Call, Header
+from gateway.relay.call import Call, Header, presented_key
 from gateway.relay.gate import Gate
 from gateway.web import lists
 from gateway.web.routes import Match, names
@@ -27,7 +27,7 @@ async def answer(call: Call, found: Match, gate: Gate) -> Answer:
     if found.name in {"root", "hello"}:
         return _json({"status": "ok"})
     gate.check_open()
-    caller = await authenticate(call, gate.keys)
+    caller = _anybody(call, found, gate) or await authenticate(call, gate.keys)
     call.key_id = caller.key_id
     if found.name == "key":
         return _json(await _key(caller, gate))
@@ -37,6 +37,14 @@ async def answer(call: Call, found: Match, gate: Gate) -> Answer:
     if found.name == "providers":
         return _json(lists.providers(listed, debug=caller.debug))
     return _json(_models(call, found, listed))
+
+
+def _anybody(call: Call, found: Match, gate: Gate) -> Caller | None:
+    """Who asks for a list without a key, when the tenant `default` has opened its lists to everybody."""
+    if found.name in {"key", "usage"} or presented_key(call.header, call.query) is not None:
+        return None
+    opened = [one for one in gate.snapshot.tenants.values() if one.name == "default" and one.public_lists]
+    return Caller("", opened[0].id, "anybody", platforms=("*",), models=("*",)) if opened else None
 
 
 def _models(call: Call, found: Match, listed: lists.Visible) -> Any:

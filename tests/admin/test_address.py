@@ -2,7 +2,8 @@
 
 import pytest
 
-from admin.address import client_address, networks
+from admin.address import client_address
+from gateway.core.address import networks
 
 TRUSTED = networks(["10.0.0.0/8", "::1/128"])
 

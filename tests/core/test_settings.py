@@ -109,6 +109,9 @@ BAD = [
       for text in ("canary", KEY[:-4], KEY + "AAAA", f"{KEY},canary", f"{KEY}canary",
                    KEY.replace("A", "-"), ",", " , ", "é" * 44)],
     ("bootstrap_token", "t" * 31),
+    ("egress_allow", "10.1.2.3/8"), ("egress_allow", "10.0.0.0/8:"), ("egress_allow", "10.0.0.0/8:８０"),
+    ("trusted_proxies", "10.0.0.0/8:443"), ("trusted_proxies", "[::1]:443"),
+    ("trusted_proxies", "[fc00::/7]"),
     *[(name, text) for name in ("egress_allow", "trusted_proxies")
       for text in ("localhost", "10.0.0.0/33", "10.0.0.0/8:0", "10.0.0.0/8:65536", "10.0.0.0/8:x", "1.2.3")],
     *[(name, text) for name in ("body_limit", "body_memory", "journal_limit") for text in ("0", "-1", "1e6", "64M")],

@@ -44,7 +44,10 @@ async def healthy(site: Site, seconds: float = 8) -> None:
     async def well() -> bool:
         return await reasons(site) == (200, "") and site.gate.settler.live
 
-    await until(well, seconds, "it did not recover")
+    try:
+        await until(well, seconds)
+    except AssertionError:
+        raise AssertionError(f"it did not recover: {await reasons(site)}, {site.gate.settler.live=}") from None
 
 
 async def given_back(url: str) -> None:

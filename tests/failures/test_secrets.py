@@ -1,6 +1,7 @@
 """No secret is ever readable again: after a run full of faults, canaries are looked for in everything that is left."""
 
 import base64
+import contextlib
 import json
 import os
 import secrets
@@ -71,10 +72,8 @@ class Run:
         return answer.json()
 
     def quietly(self, send: Callable[[], httpx.Response]) -> None:
-        try:
+        with contextlib.suppress(httpx.HTTPError):
             self.see(send())
-        except httpx.HTTPError:
-            pass
 
     # ------------------------------------------------------------ what is done
 

@@ -1,63 +1,11 @@
-"""Where each platform's requests go."""
+"""Nothing that a client names leads a request elsewhere. Where each platform's go is in its own test."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.domain import Account
-from gateway.platforms import PLATFORMS
-from gateway.platforms.target import url
 from gateway.protocols.codec import InvalidBody
-
-GENERATE = ("anthropic", "generate")
-COUNT = ("anthropic", "count")
-CHAT = ("openai_chat", "generate")
-EMBED = ("openai_chat", "embed")
-RESPONSES = ("openai_responses", "generate")
-GEMINI = ("gemini", "generateContent")
-STREAM = ("gemini", "streamGenerateContent")
-GOOGLE = "https://generativelanguage.googleapis.com"
-
-
-def account(platform, base_url=""):
-    return Account(id="acct_1", tenant_id="t", name="a", platform=platform, base_url=base_url, credentials={})
-
-
-def target(platform, base, what, model="m", query=b""):
-    protocol, operation = what
-    return url(account(platform, base), PLATFORMS[platform], protocol, operation, model, query)
-
-
-@pytest.mark.parametrize(
-    ("platform", "base", "what", "expected"),
-    [
-        ("claude-official", "", GENERATE, "https://api.anthropic.com/v1/messages"),
-        ("claude-official", "", COUNT, "https://api.anthropic.com/v1/messages/count_tokens"),
-        ("claude-official", "http://127.0.0.1:9/", GENERATE, "http://127.0.0.1:9/v1/messages"),
-        ("claude-console", "https://host/anthropic", GENERATE, "https://host/anthropic/v1/messages"),
-        ("claude-console", "https://host/anthropic//", GENERATE, "https://host/anthropic/v1/messages"),
-        ("claude-console", "https://host/anthropic/v1", GENERATE, "https://host/anthropic/v1/messages"),
-        ("claude-ccr", "http://10.0.0.7:3456", GENERATE, "http://10.0.0.7:3456/v1/messages"),
-        ("openai", "", CHAT, "https://api.openai.com/v1/chat/completions"),
-        ("openai", "", EMBED, "https://api.openai.com/v1/embeddings"),
-        ("openai", "", RESPONSES, "https://api.openai.com/v1/responses"),
-        ("openai", "https://api.openai.com/v1", CHAT, "https://api.openai.com/v1/chat/completions"),
-        ("openai", "https://api.openai.com/v1/", EMBED, "https://api.openai.com/v1/embeddings"),
-        ("openai", "https://openrouter.ai/api/v1", CHAT, "https://openrouter.ai/api/v1/chat/completions"),
-        ("openai", "https://ark.example/api/v3", CHAT, "https://ark.example/api/v3/chat/completions"),
-        ("openai", "https://api.z.ai/api/paas/v4", CHAT, "https://api.z.ai/api/paas/v4/chat/completions"),
-        ("openai", GOOGLE + "/v1beta/openai/", CHAT, GOOGLE + "/v1beta/openai/chat/completions"),
-        ("openai", "https://host/v1x/tenant", CHAT, "https://host/v1x/tenant/v1/chat/completions"),
-        ("openai-responses", "https://api.openai.com/v1", RESPONSES, "https://api.openai.com/v1/responses"),
-        ("openai-responses", "https://host/", RESPONSES, "https://host/responses"),
-        ("gemini", "", GEMINI, GOOGLE + "/v1beta/models/m:generateContent"),
-        ("gemini", GOOGLE + "/v1beta", GEMINI, GOOGLE + "/v1beta/models/m:generateContent"),
-        ("gemini", GOOGLE + "/v1/", STREAM, GOOGLE + "/v1beta/models/m:streamGenerateContent"),
-        ("gemini", "https://host/gemini", GEMINI, "https://host/gemini/v1beta/models/m:generateContent"),
-    ],
-)
-def test_url(platform, base, what, expected):
-    assert target(platform, base, what) == expected
+from tests.platforms.scene import CHAT, GEMINI, GENERATE, target
 
 
 @pytest.mark.parametrize(

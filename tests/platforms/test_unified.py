@@ -47,6 +47,8 @@ def claim(name):
         (claim("seven_day_opus") | {P + "7d_opus-reset": at(88)}, Scope.FAMILY, 88, "opus"),
         (claim("seven_day_overage_included") | {P + "7d_oi-reset": at(66)}, Scope.FAMILY, 66, ""),
         ({"retry-after": "120"}, Scope.ACCOUNT, 120, ""),
+        # A family's name becomes part of a state's: what is no name is none.
+        (claim("seven_day_" + "x" * 65) | FIVE_HOURS, Scope.ACCOUNT, 3 * 3600, ""),
         (claim("nonsense") | {P + "5h-status": "rejected", P + "5h-reset": "soon"}, Scope.ACCOUNT, None, ""),
         ({}, Scope.ACCOUNT, None, ""),
     ],

@@ -59,3 +59,18 @@ async def test_no_secret_in_the_logs(world: World) -> None:
     assert account
     assert "sk-canary" not in str(logs)
     assert key not in str(logs)
+
+
+async def test_a_new_keys_first_request_finds_a_new_account(world: World) -> None:
+    """Though nobody has told the gateway of either: its configuration is read up to the key's own moment."""
+    site = world.site
+    told, site.gateways = site.gateways, []  # `reload` reaches none of them now
+    try:
+        account = await site.account("claude-console", tenant_id=world.tenant_id)
+        secret = await site.key(tenant_id=world.tenant_id)
+    finally:
+        site.gateways = told
+    asked = {"model": "sandbox-echo", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+    answer = await site.http.post("/v1/messages", headers={"x-api-key": secret}, json=asked)
+    assert answer.status_code == 200, answer.text
+    assert (await site.row(answer.headers["x-request-id"])).account_id == account

@@ -57,7 +57,6 @@ def test_the_source_of_the_figures() -> None:
     whole = reader(WHOLE)
     whole.close()
     assert measured(whole, row()) == (Usage(input_tokens=3, output_tokens=2), "provider")
-    assert measured(None, row()) == (Usage(), "none")
     opening = b'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":7,"output_tokens":1}}}\n\n'  # noqa: E501
     text = b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"type":"text_delta","text":"123456789"}}\n\n'  # noqa: E501
     assert measured(reader(opening + text, stream=True), row()) == (Usage(input_tokens=7, output_tokens=3), "estimated")

@@ -14,7 +14,7 @@ import redis
 from sqlalchemy import select
 
 from gateway.core import models as m
-from gateway.core.names import prefix
+from gateway.core.names import gateway_name, prefix
 from gateway.core.redis import connector
 from gateway.core.scripts import Scripts, scripts
 from gateway.jobs.ledger import GROUP
@@ -95,6 +95,15 @@ async def test_rows_enter_their_stream_in_order(settler: Settler, store: Store):
     assert settler.resent == 0
 
 
+async def test_a_running_gateway_is_known_so_that_its_progress_is_kept(settler: Settler, hot: Scripts, store: Store):
+    name = gateway_name(settler._journal.instance)
+    for _ in range(2):
+        await until(lambda: store.client.exists(name))
+        assert store.client.ttl(name) > 3600
+        store.client.flushall()
+        hot.drop("a test")  # Redis comes back empty
+
+
 async def test_the_leases_go_with_the_row(settler: Settler, store: Store):
     store.client.zadd(prefix(TAG) + "s:acc_1", {"req_1": 9e15})
     store.client.zadd(prefix(TAG) + "c:key:x", {"req_1": 9e15, "req_2": 9e15})
@@ -145,10 +154,14 @@ async def test_a_full_stream_waits_and_goes_on_without_sending_twice(
     await asyncio.sleep(1.2)
     assert store.sequences() == list(range(1, 21))
     taken: list[int] = []
+
+    def more() -> bool:
+        return bool(store.stream()) or len(taken) == 50
+
     while len(taken) < 50:
         taken += store.sequences()
         store.commit(settler._journal.instance, taken[-1])
-        await until(lambda: store.stream() or len(taken) == 50, 5)
+        await until(more, 5)
     assert taken == list(range(1, 51))
     await until(lambda: settler.live and not settler._journal.waiting)
 

@@ -113,7 +113,7 @@ class Site:
         await self.reload()
         return key.id, secret.reveal()
 
-    async def account(self, platform: str, *, secret: str = "sk-upstream-0001", **fields: Any) -> str:  # noqa: S107
+    async def account(self, platform: str, *, secret: str = "sk-upstream-0001", **fields: Any) -> str:
         """A new account at the sandbox; returns its id."""
         values = {
             "platform": platform,

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from gateway.core import models as m
+from gateway.core.services import tenants
 from tests.support.installation import Site
 from tests.web.test_lists import MOMENT, get
 
@@ -45,3 +47,29 @@ async def test_usage(site: Site) -> None:
     for wrong in ("from=yesterday", "to=12", "from=99999-01-01"):
         got = await site.http.get(f"/v1/usage?{wrong}", headers={"x-api-key": secret})
         assert (got.status_code, got.json()["error"]["code"]) == (400, "invalid_request"), wrong
+
+
+async def test_lists_without_a_key_only_where_the_tenant_opened_them(site: Site) -> None:
+    account = await site.account("openai", models=["named-model"])
+    lists = ("/v1/models", "/v1beta/models", "/v1/providers")
+    assert {(await site.http.get(path)).status_code for path in lists} == {401}
+    tenant = await site.tenant()
+
+    async def switch(opened: bool) -> None:
+        async with site.sessions.begin() as session:
+            row = await session.get(m.Tenant, tenant)
+            assert row is not None
+            await tenants.change(session, row, {"public_lists": opened})
+        await site.reload()
+
+    await switch(opened=True)
+    try:
+        shown = await site.http.get("/v1/models")
+        assert "named-model" in {one["id"] for one in shown.json()["data"]}
+        assert {(await site.http.get(path)).status_code for path in lists} == {200}
+        assert account not in shown.text and "base_url" not in (await site.http.get("/v1/providers")).text
+        # A wrong key is not turned into no key, and nothing else opens.
+        assert (await site.http.get("/v1/models", headers={"x-api-key": "sk-wrong"})).status_code == 401
+        assert {(await site.http.get(path)).status_code for path in ("/v1/key", "/v1/usage")} == {401}
+    finally:
+        await switch(opened=False)

@@ -1,13 +1,13 @@
 """Users: who may make whom, and what nobody can grant."""
 
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from admin.resources import Resources
 from gateway.core.services import users
-from tests.admin.conftest import Api, Tenant, token_of
+from tests.admin.conftest import Api, Site, Tenant, installed, make_settings, token_of
 
 
 def role(tenant: Tenant, name: str) -> dict[str, str]:
@@ -97,7 +97,14 @@ async def test_an_address_belongs_to_one_user(root: Api):
     assert (problem["code"], problem["errors"][0]["field"]) == ("conflict", "email")
 
 
-async def test_a_root_user_always_remains(root: Api, resources: Resources, url: str):
+@pytest.fixture
+async def own(new_database: Callable[[], str], redis_server: str) -> AsyncIterator[Site]:
+    async with installed(make_settings(new_database(), redis_server)) as made:
+        yield made
+
+
+async def test_a_root_user_always_remains(own: Site):
+    root, resources, url = own.root, own.resources, own.url
     async with resources.database() as session:
         last = await users.by_email(session, "owner@localhost")
     assert last is not None
