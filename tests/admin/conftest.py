@@ -10,8 +10,8 @@ import base64
 import os
 import secrets
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -51,10 +51,18 @@ def make_settings(database_url: str, redis_url: str, **more: str) -> Settings:
     )
 
 
+class Server(uvicorn.Server):
+    """Leaves the signals to pytest."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncGenerator[str]:
     """The URL of a running control plane."""
-    server = uvicorn.Server(config(settings))
+    server = Server(config(settings))
     listening = socket.create_server(("127.0.0.1", 0))
     running = asyncio.ensure_future(server.serve(sockets=[listening]))
     try:

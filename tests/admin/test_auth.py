@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -70,7 +71,8 @@ async def test_changes_by_cookie_need_the_csrf_token(browser: Browser):
     await browser.user("csrf@example.com", root=True)
     await browser.enter("csrf@example.com")
     csrf = browser.http.headers.pop("x-csrf-token")
-    for headers in ({}, {"x-csrf-token": "wrong"}, {"x-csrf-token": b"\xff"}):
+    wrong: tuple[dict[str, Any], ...] = ({}, {"x-csrf-token": "wrong"}, {"x-csrf-token": b"\xff"})
+    for headers in wrong:
         answer = await browser.http.post("/tenants", json={"name": "csrf"}, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (403, "csrf_failed")
         assert (await browser.http.delete("/session", headers=headers)).status_code == 403

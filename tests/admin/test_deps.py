@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from redis.asyncio import Redis
 from sqlalchemy import select
 
 from admin.deps import session as transaction
@@ -14,6 +13,7 @@ from admin.problem import Problem
 from admin.resources import Resources
 from gateway.core import changes, names
 from gateway.core import models as m
+from gateway.core.redis import client
 from gateway.core.services import keys, tenants
 from gateway.core.services.reach import Reach
 from tests.admin.conftest import Api, Tenant
@@ -55,7 +55,7 @@ async def test_what_fails_leaves_nothing(resources: Resources):
 async def test_a_cut_that_was_not_sent_is_an_answer_that_failed(root: Api, north: Tenant, resources: Resources):
     """The key is disabled all the same. A change alone needs no Redis: gateways read the table too."""
     key = await root("POST /keys", {"platforms": ["*"], "models": ["*"], "tenant_id": north.id}, expect=201)
-    async with Redis(host="127.0.0.1", port=9) as nowhere:
+    async with client("redis://127.0.0.1:9") as nowhere:
         without = structs.replace(resources, redis=nowhere)
         async with opened(without) as session:
             await keys.change(session, await keys.find(session, EVERYTHING, key["id"]), {"name": "changed"})

@@ -1,6 +1,7 @@
 """Changes as they are written down: as shown, without secrets and without what is only counted."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -38,13 +39,13 @@ async def test_who_did_what_from_where_in_which_request(session: AsyncSession):
 
 
 async def test_a_resource_is_written_as_it_is_shown(session: AsyncSession):
-    named = {"enabled": True, "public_lists": False, "created_at": "a", "updated_at": "b"}
+    named: dict[str, Any] = {"enabled": True, "public_lists": False, "created_at": "a", "updated_at": "b"}
     before = TenantView(id="ten_x", name="before", limits=[], **named)
     after = TenantView(id="ten_x", name="after", limits=[{"type": "concurrency", "max": 3}], **named)
     target = new_id("ten")
     await trail.note(session, CALLER, "tenants.change", target, before=before, after=after)
     row = await noted(session, target)
-    assert row.before == {"id": "ten_x", "name": "before", "limits": [], **named}
+    assert row.before is not None and row.before == {"id": "ten_x", "name": "before", "limits": [], **named}
     assert row.after == {**row.before, "name": "after", "limits": [{"type": "concurrency", "max": 3}]}
 
 
