@@ -3,7 +3,10 @@
 Revision: 0001.
 """
 
+import sqlalchemy as sa
 from alembic import op
+
+from gateway.core.ids import uuid7
 
 revision = "0001"
 down_revision = None
@@ -294,7 +297,6 @@ CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE ON audit
 
 ROWS = """
 INSERT INTO configuration (id, version) VALUES (1, 0);
-INSERT INTO tenants (id, name) VALUES (gen_random_uuid(), 'default');
 """
 
 
@@ -303,6 +305,7 @@ def upgrade() -> None:
         for statement in script.split(";\n"):
             if statement.strip():
                 op.execute(statement)
+    op.execute(sa.text("INSERT INTO tenants (id, name) VALUES (:id, 'default')").bindparams(id=uuid7()))
     function, trigger = AUDIT.split("$$;")
     op.execute(function + "$$")
     op.execute(trigger)
