@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from msgspec import Struct
 from redis.asyncio import Redis
@@ -38,19 +38,22 @@ class Address(Struct, frozen=True):
 
 def parse(url: str) -> Address:
     """Raises ValueError."""
-    parts = urlsplit(url)
-    network = parts.netloc.rpartition("@")[2]
-    port = 26379 if parts.scheme == "redis+sentinel" else 6379
+    # Not urlsplit: some versions of it refuse a list of hosts of which one is in brackets.
+    scheme, _, rest = url.partition("://")
+    rest, _, query = rest.partition("?")
+    authority, slash, path = rest.partition("/")
+    credentials, _, network = authority.rpartition("@")
+    sentinel = scheme == "redis+sentinel"
+    port = 26379 if sentinel else 6379
     hosts = tuple(_host(entry, port) for entry in network.split(",") if entry)
-    steps = [step for step in parts.path.split("/") if step]
-    asked = parse_qs(parts.query).get("db", [""])[0]
-    username, _, password = parts.netloc.rpartition("@")[0].partition(":")
-    sentinel = parts.scheme == "redis+sentinel"
-    inside = [] if parts.scheme == "unix" else steps[1:2] if sentinel else steps[:1]
+    steps = [step for step in path.split("/") if step]
+    asked = parse_qs(query).get("db", [""])[0]
+    username, _, password = credentials.partition(":")
+    inside = [] if scheme == "unix" else steps[1:2] if sentinel else steps[:1]
     return Address(
-        scheme=parts.scheme,
+        scheme=scheme,
         hosts=hosts or (("127.0.0.1", port),),
-        path=parts.path if parts.scheme == "unix" else "",
+        path=slash + path if scheme == "unix" else "",
         username=unquote(username),
         password=unquote(password),
         database=int(asked or "".join(inside) or 0),
@@ -59,6 +62,8 @@ def parse(url: str) -> Address:
 
 
 def _host(entry: str, port: int) -> tuple[str, int]:
+    if entry.count("[") != entry.count("]"):
+        raise ValueError("a bracket is not closed")
     if entry.endswith("]") or ":" not in entry:
         return entry.strip("[]"), port
     head, _, tail = entry.rpartition(":")

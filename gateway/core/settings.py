@@ -7,7 +7,6 @@ import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 from sqlalchemy.engine import make_url
@@ -159,7 +158,7 @@ def _database(text: str) -> str:
 
 
 def _redis(text: str) -> str:
-    scheme = urlsplit(text).scheme
+    scheme = text.partition("://")[0]
     if scheme == "redis+cluster":
         raise ValueError("redis+cluster:// is not supported yet: use one server or redis+sentinel://")
     if scheme not in {"redis", "rediss", "unix", "redis+sentinel"}:

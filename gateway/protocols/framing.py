@@ -14,12 +14,13 @@ Event = tuple[bytes, bytes]
 """The event's name (empty when it has none) and its data."""
 
 _BOM = b"\xef\xbb\xbf"
-_blank_line = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+# No possessive quantifiers and no atomic groups here: CPython before 3.11.5 matches some of them wrongly.
+_blank_line = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 _line_end = re.compile(rb"\r\n|\n|\r")
 
-_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_structure = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb')*+(["\[\]{}])', re.DOTALL)
-_in_string = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+# A whole string, or one mark of the structure: a quote is one when its string does not end in these bytes.
+_structure = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(["\[\]{}])', re.DOTALL)
+_in_string = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 
 
 class BlockSplitter:
@@ -175,11 +176,13 @@ class ArraySplitter:
             if self._string:
                 position = self._through_string(data, position)
                 continue
-            found = _structure.match(data, position)
+            found = _structure.search(data, position)
             if found is None:
                 break
             position = found.end()
             mark = found[1]
+            if mark is None:
+                continue
             if mark == b'"':
                 self._string = True
             elif mark in b"[{":

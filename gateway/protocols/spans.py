@@ -24,11 +24,12 @@ _string = msgspec.json.Decoder(str)
 MAX_MEMBERS = 10_000
 """Bound on top-level members, so that no body costs seconds of walking."""
 
-_BLANKS = rb"[ \t\n\r]*+"
-_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+# No possessive quantifiers: CPython before 3.11.5 matches some of them wrongly.
+_BLANKS = rb"[ \t\n\r]*"
+_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _member = re.compile(_BLANKS + rb"[,{]" + _BLANKS + rb"(" + _STRING + rb")" + _BLANKS + rb":" + _BLANKS, re.DOTALL)
 _end = re.compile(_BLANKS + rb"(?:\{" + _BLANKS + rb")?\}" + _BLANKS + rb"\Z")
-_scalar = re.compile(_STRING + rb"|[^\[\]{}\",\s:]++", re.DOTALL)
+_scalar = re.compile(_STRING + rb"|[^\[\]{}\",\s:]+", re.DOTALL)
 _some_blanks = re.compile(_BLANKS)
 _surrogate = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _trailing = re.compile(r"trailing characters \(byte (\d+)\)")

@@ -121,6 +121,7 @@ async def copy_states(gate: Gate) -> None:
             # Emptied, without a lost connection that would have told.
             gate.epochs[tag] = epoch
             gate.redis_back()
+    gate.admission.cold = None in gate.epochs.values()
 
 
 async def renew(gate: Gate) -> None:
