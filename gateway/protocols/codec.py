@@ -139,5 +139,7 @@ class Codec(Struct, frozen=True):
     with_usage: Callable[[bytes, Peek, str], bytes] | None = None
     """(body, peek, model) → the body that asks a stream for its usage, where the protocol gives none by itself."""
     usage_filter: Callable[[], UsageFilter] | None = None
+    array_error: Callable[[Problem, Reader], bytes | None] | None = None
+    """What ends a broken stream that is a JSON array and was read so far by this reader; None where nothing can."""
     request_id_header: bytes = b""
     """The name under which clients of the protocol look for a request id in answers that we make."""

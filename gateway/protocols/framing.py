@@ -168,6 +168,11 @@ class ArraySplitter:
         self.ended = False
         self.lost = False
 
+    @property
+    def between(self) -> bool:
+        """Whether the array is open and no element is: another may follow here."""
+        return self._depth == 1 and not self._string
+
     def feed(self, data: bytes) -> list[bytes]:
         """The texts of the elements that these bytes complete."""
         elements: list[bytes] = []

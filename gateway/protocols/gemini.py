@@ -148,11 +148,12 @@ class _Stream(_Parts, StreamReader):
 class _ArrayReader(_Parts):
     """`streamGenerateContent` without `alt=sse`: the end is the array's own, after a finish reason."""
 
-    __slots__ = ("_finished", "_splitter")
+    __slots__ = ("_finished", "_last", "_splitter")
 
     def __init__(self) -> None:
         super().__init__()
         self._splitter = ArraySplitter()
+        self._last = b""
         self._finished = False
 
     def feed(self, data: bytes) -> None:
@@ -161,9 +162,16 @@ class _ArrayReader(_Parts):
             self.begun = True
         self.usage_final = self._finished and self.usage is not None
         self.complete = self._finished and self._splitter.ended
+        self._last = data.rstrip()[-1:] or self._last
 
     def close(self) -> None:
         pass
+
+    def ended_by(self, element: bytes) -> bytes | None:
+        """What ends the array with one more element; None inside an element, and after the end."""
+        if not self._splitter.between:
+            return None
+        return (b",\r\n" if self._last == b"}" else b"") + element + b"\n]"
 
 
 class _Whole(_Parts, WholeReader):
@@ -287,9 +295,9 @@ def stream_error(problem: Problem) -> bytes:
     return b"data: " + error(problem) + b"\n\n"
 
 
-def array_error(problem: Problem, first: bool) -> bytes:
-    """What ends a broken JSON array; `first` when not even its opening bracket was sent."""
-    return (b"[" if first else b",\r\n") + error(problem) + b"\n]"
+def array_error(problem: Problem, reader: Reader) -> bytes | None:
+    """What ends a broken JSON array: the error as its last element, where it was broken between two."""
+    return reader.ended_by(error(problem)) if isinstance(reader, _ArrayReader) else None
 
 
 CODEC = Codec(
@@ -300,4 +308,5 @@ CODEC = Codec(
     reader=reader,
     error=error,
     stream_error=stream_error,
+    array_error=array_error,
 )

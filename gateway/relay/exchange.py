@@ -195,12 +195,24 @@ class Exchange:
         self.row.error_code = code
         if not self.downstream.gone:
             problem = Problem(status, code, message, request_id=self.call.request_id)
-            if self.events:
-                self.downstream.write(self.codec.stream_error(problem))
-                self.downstream.end()
-            else:
+            said = self._last_word(problem)
+            if said is None:
                 self.downstream.abort()
+            else:
+                self.downstream.write(said)
+                self.downstream.end()
         self._stop()
+
+    def _last_word(self, problem: Problem) -> bytes | None:
+        """The protocol's error where it can still be said; None in an answer of one piece or of a length that was told,
+        and inside an element."""
+        if self.answer is not None and self.answer.content_length is not None and self.filter is None:
+            return None
+        if self.events:
+            return self.codec.stream_error(problem)
+        if not self.peek.stream or self.reader is None or self.codec.array_error is None:
+            return None
+        return self.codec.array_error(problem, self.reader)
 
     def _stop(self) -> None:
         self.phase = Phase.OVER

@@ -224,12 +224,25 @@ def test_what_cannot_be_used_names_the_field(body, field):
     assert caught.value.field == field
 
 
-def test_the_end_of_a_broken_stream_in_both_forms():
+def test_the_end_of_a_broken_event_stream():
     problem = Problem(502, "upstream_error", "broke off")
     assert read(True, sse(*PARTS[:1]) + CODEC.stream_error(problem)).failure is not None
-    broken = array(*PARTS[:1]).rstrip(b"\n]") + array_error(problem, first=False)
-    assert json.loads(broken)[1]["error"]["code"] == 502
-    reader = read(False, broken)
-    assert reader.failure is not None
-    assert not reader.complete
-    assert json.loads(array_error(problem, first=True))[0]["error"]["status"] == "UNAVAILABLE"
+
+
+def test_the_end_of_a_broken_array_wherever_it_broke():
+    problem = Problem(502, "upstream_error", "broke off")
+    whole = array(*PARTS)
+    seen: set[bool] = set()
+    for cut in range(1, len(whole)):
+        sent = CODEC.reader(STREAM, False)
+        sent.feed(whole[:cut])
+        said = array_error(problem, sent)
+        seen.add(said is None)
+        if said is None:
+            continue
+        broken = whole[:cut] + said
+        assert json.loads(broken)[-1]["error"]["code"] == 502
+        reader = read(False, broken)
+        assert reader.failure is not None
+    assert seen == {True, False}
+    assert array_error(problem, read(True, sse(*PARTS))) is None

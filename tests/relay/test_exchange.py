@@ -169,6 +169,18 @@ async def test_what_ends_a_stream_is_said_as_its_protocol_says_it(
     await empty(world, account)
 
 
+async def test_a_broken_json_array_ends_with_the_error_as_its_last_element(world: World) -> None:
+    await world.account("gemini")
+    path = "/v1beta/models/sandbox-tokens-50-gap-10-cut-6:streamGenerateContent"
+    asked = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
+    got = await world.site.http.post(path, headers={"x-api-key": await world.key()}, json=asked)
+    elements = got.json()
+    assert len(elements) == 7 and all("candidates" in element for element in elements[:-1])
+    assert elements[-1]["error"]["status"] == "UNAVAILABLE"
+    row = await world.site.row(got.headers["x-request-id"])
+    assert (row.ending, row.status, row.error_code) == ("upstream_error", 200, "upstream_error")
+
+
 async def test_a_whole_answer_that_is_cut_is_cut_for_the_client_too(world: World, raw: Raw) -> None:
     account = await world.account(secret="sk-raw-0001", base_url=raw.url)
 
