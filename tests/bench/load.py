@@ -30,6 +30,8 @@ STAMP = re.compile(rb" w(\d{16})")
 _STAMP_LENGTH = 18
 _GRACE = 10.0
 
+MODEL = "claude-sonnet-4-5"
+
 
 class Figures:
     """What was measured, in nanoseconds."""
@@ -280,7 +282,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--hold", action="store_true", help="cut what still runs at the end")
     options.add_argument("--events", type=int, default=100, help="of each stream")
     options.add_argument("--gap", type=float, default=20.0, help="milliseconds between events")
-    options.add_argument("--model", default="claude-sonnet-4-5")
+    options.add_argument("--model", default=MODEL)
     return options
 
 
