@@ -238,12 +238,12 @@ async def test_least_busy_within_a_priority(world: World, count: int) -> None:
     await world.account(priority=20)
     key = await world.key(debug=True)
     used: Counter[str] = Counter()
-    for _ in range(5):
+    for _ in range(15):  # many, so that a tenth is more than what one burst's order makes
         for answer in await flood(world, key, count * 8, "sandbox-stall-20ms"):
             used[answer.headers["x-poolgate-account"]] += 1
     mean = sum(used.values()) / count
     assert len(used) == count
-    assert max(used.values()) - min(used.values()) <= max(0.1 * mean, 4), used
+    assert max(used.values()) - min(used.values()) <= 0.1 * mean, used
 
 
 async def test_priority_first_and_the_next_when_it_is_full(world: World) -> None:
