@@ -4,9 +4,6 @@ import os
 import time
 from uuid import UUID
 
-#: The prefix of every kind of thing that has a public id.
-PREFIXES = ("req", "key", "acct", "usr", "ten", "pool", "tok", "aud", "team", "grp", "prx")
-
 
 def uuid7(milliseconds: int | None = None) -> UUID:
     """A UUIDv7 of now, or of the given millisecond since the epoch."""

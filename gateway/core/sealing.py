@@ -48,9 +48,6 @@ class Sealer:
         except InvalidTag:
             raise SealBroken("a sealed value does not belong to its row, or was altered") from None
 
-    def is_current(self, sealed: bytes) -> bool:
-        return sealed[1:5] == self._newest
-
     def seal_credentials(self, credentials: Mapping[str, Any], account_id: str) -> bytes:
         return self.seal(msgspec.json.encode(credentials), f"accounts/{account_id}/credentials")
 

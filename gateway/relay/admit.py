@@ -67,11 +67,6 @@ class Admission:
         self._scripts = scripts
         self._local = local
         self.cold = False
-        self.degraded = 0
-        """Requests admitted without Redis."""
-
-    def healthy(self) -> bool:
-        return self._scripts.connected and not self.cold
 
     async def admit(
         self, request_id: str, route: Route, candidates: Sequence[Candidate], reservation: bytes, lease: Lease | None
@@ -211,7 +206,6 @@ class Admission:
         counters: list[Counter],
     ) -> Lease:
         chosen = candidates[0]
-        self.degraded += 1
         if lease is not None:
             lease.candidate = chosen
             return lease

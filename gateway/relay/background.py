@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.core import changes
 from gateway.core.errors import Unauthenticated
-from gateway.core.names import CUT_CHANNEL, TAGS, prefix, tag_of
+from gateway.core.names import CUT_CHANNEL, prefix, tag_of
 from gateway.core.pause import pause
 from gateway.core.scripts import RENEW, RedisGone
 from gateway.core.services import configuration
@@ -162,4 +162,4 @@ async def _listen(gate: Gate, poke: asyncio.Event) -> None:
             await pause(1)
 
 
-__all__ = ["TAGS", "copy_states", "follow", "renew", "running"]
+__all__ = ["copy_states", "follow", "renew", "running"]

@@ -90,8 +90,6 @@ class Gate:
         self.database_at = time.monotonic()
         """When the configuration was last read from PostgreSQL."""
         self.redis_at = time.monotonic()
-        self.refusals: dict[tuple[str, str], int] = {}
-        """Refused before admission, by key and code: they make no row."""
 
     async def _find_caller(self, digests: Sequence[bytes]) -> Caller | None:
         async with self.sessions() as session:

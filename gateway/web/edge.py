@@ -96,8 +96,6 @@ class Edge:
             error = Internal("Something went wrong in the gateway.")
         if error.code == "draining" or isinstance(error, Refused):
             downstream.close_after()
-        key = (call.key_id, error.code)
-        self._gate.refusals[key] = self._gate.refusals.get(key, 0) + 1
         status, headers, body = rendered(error, protocol, call.request_id, call.client_request_id)
         downstream.respond(status, headers, body)
 

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from gateway.core.ids import PREFIXES, milliseconds_of, new_id, uuid7, uuid_of
+from gateway.core.ids import milliseconds_of, new_id, uuid7, uuid_of
 
 
 @pytest.mark.parametrize("moment", [0, 1, 1_700_000_000_123, (1 << 48) - 1])
@@ -35,7 +35,7 @@ def test_every_random_bit_is_used() -> None:
     assert union ^ common == (0xFFF << 64) | 0x3FFF_FFFF_FFFF_FFFF
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("prefix", ["req", "key", "acct"])
 def test_a_public_id_comes_back(prefix: str) -> None:
     made = new_id(prefix)
     assert f"{prefix}_{uuid_of(made, prefix)}" == made
