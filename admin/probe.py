@@ -10,8 +10,8 @@ import msgspec
 from admin.schemas.accounts import TestResult
 from gateway.core.domain import Account
 from gateway.core.services.failures import Conflict, Invalid
-from gateway.platforms.platform import Outgoing, Platform
-from gateway.platforms.target import url
+from gateway.platforms.platform import Asked, Outgoing, Platform
+from gateway.platforms.target import placed
 from gateway.protocols.codec import InvalidBody
 from gateway.upstream.client import Upstream
 from gateway.upstream.transport import Transport
@@ -57,16 +57,17 @@ async def run(upstream: Upstream, platform: Platform, account: Account, model: s
 def _outgoing(platform: Platform, account: Account, model: str) -> Outgoing:
     assert platform.probe is not None
     protocol, operation, body = platform.probe(model)
+    headers = [(b"content-type", b"application/json")]
+    asked = Asked(protocol, operation, model, False, b"", headers, msgspec.json.encode(body))
     try:
-        target = url(account, platform, protocol, operation, model, b"")
+        outgoing = placed(asked, account, platform)
     except InvalidBody as error:
         raise Invalid(error.message, "model") from None
-    headers = [(b"content-type", b"application/json")]
-    return platform.sign(Outgoing("POST", target, headers, msgspec.json.encode(body)), account)
+    return platform.sign(outgoing, account, time.time())
 
 
 async def _sent(upstream: Upstream, outgoing: Outgoing, account: Account) -> tuple[int, str]:
-    transport = Transport(upstream, pool_key=account.id)
+    transport = Transport(upstream, pool_key=account.id, proxy=account.proxy)
     async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False) as client:
         request = client.build_request(outgoing.method, outgoing.url, headers=outgoing.headers, content=outgoing.body)
         answer = await client.send(request, stream=True)

@@ -11,8 +11,8 @@ from admin.deps import Asking, Database, Holding, Part, Within
 from admin.resources import Resources
 from admin.schemas.accounts import AccountDraft, AccountPatch, AccountView, TestAsked, TestResult, view
 from admin.schemas.page import Page, given, named, page
+from gateway.core import inspection
 from gateway.core import models as m
-from gateway.core import state
 from gateway.core.services import accounts, configuration, rows, tenants
 from gateway.core.services.reach import Reach
 from gateway.platforms import PLATFORMS
@@ -125,7 +125,7 @@ class AccountController(Controller):
     ) -> dict[str, Any]:
         """Usable or not, why, until when, since which request; cool-downs of parts, requests in flight, history."""
         account = await accounts.find(session, reach, account_id)
-        shown = await state.read_state(resources.redis, account.tenant_id, account.id)
+        shown = await inspection.read_state(resources.redis, account.tenant_id, account.id)
         if shown["usable"] and not account.enabled:
             shown |= {"usable": False, "reason": "switched_off"}
         return shown
@@ -136,9 +136,9 @@ class AccountController(Controller):
     ) -> dict[str, Any]:
         """Lifts what was found automatically; the operator's switch stays as it is."""
         account = await accounts.find(session, reach, account_id)
-        done = {"lifted": await state.recover(resources.redis, account.tenant_id, account.id, caller.actor.id)}
+        done = {"lifted": await inspection.recover(resources.redis, account.tenant_id, account.id, caller.actor.id)}
         await trail.note(session, caller, "accounts.recover", account.id, tenant_id=account.tenant_id, after=done)
-        return await state.read_state(resources.redis, account.tenant_id, account.id)
+        return await inspection.read_state(resources.redis, account.tenant_id, account.id)
 
     @post("/{account_id:str}/test", opt={"permission": "accounts:write"}, status_code=200)
     async def test(

@@ -11,7 +11,7 @@ from admin.deps import Asking, Database, Holding, Part, Within
 from admin.schemas.keys import Disabling, KeyDraft, KeyPatch, KeyView, Rotation, view
 from admin.schemas.page import Page, given, named, page
 from admin.schemas.usage import Totals, totals
-from gateway.core import state
+from gateway.core import inspection
 from gateway.core.services import keys, tenants, usage
 from gateway.core.services.failures import Denied
 
@@ -143,7 +143,7 @@ class KeyController(Controller):
         """All that apply to the key, of its user and tenant too: what is used, what is left, when a place is back."""
         key = await keys.find(session, reach, key_id)
         applying = await keys.limits_of(session, key)
-        return {"data": await state.read_limits(resources.redis, key.tenant_id, applying)}
+        return {"data": await inspection.read_limits(resources.redis, key.tenant_id, applying)}
 
     @post("/{key_id:str}/limits/reset", opt={"permission": "keys:write"}, status_code=200)
     async def reset_limits(
@@ -154,9 +154,9 @@ class KeyController(Controller):
         caller.require_writable("keys", key.tenant_id, ["limits"])
         applying = await keys.limits_of(session, key)
         own = [limit for limit in applying if limit.scope == "key"]
-        await state.reset_limits(resources.redis, key.tenant_id, own)
+        await inspection.reset_limits(resources.redis, key.tenant_id, own)
         await trail.note(session, caller, "keys.reset_limits", key.id, tenant_id=key.tenant_id)
-        return {"data": await state.read_limits(resources.redis, key.tenant_id, applying)}
+        return {"data": await inspection.read_limits(resources.redis, key.tenant_id, applying)}
 
 
 def _used(used: dict[str, dict[str, Any]], key_id: str) -> Totals:

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from gateway.core.secret import Secret
 
 LimitType = Literal["requests", "concurrency"]
-LimitScope = Literal["key", "user", "tenant"]
+LimitScope = Literal["key", "user", "tenant", "account"]
 OnDisconnect = Literal["abort", "drain"]
 Strategy = Literal["least_busy", "round_robin", "weighted", "random", "latency"]
 
@@ -56,6 +56,25 @@ class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
     total: float = 600
 
 
+class Proxy(Struct, frozen=True):
+    """A way out that accounts may be sent through."""
+
+    id: str
+    scheme: Literal["http", "https", "socks5h"]
+    host: str
+    port: int
+    username: Secret | None = None
+    password: Secret | None = None
+
+
+class Probe(Struct, frozen=True, forbid_unknown_fields=True):
+    """A cheap request every so many minutes, and before an account that cools down gets traffic again."""
+
+    every_minutes: int
+    model: str | None = None
+    """The client's name of it; None: the platform's cheapest that the account serves."""
+
+
 class Account(Struct, frozen=True, eq=False):
     """An upstream account as the gateway uses it, its secrets opened. Compared by identity: one of a snapshot."""
 
@@ -78,6 +97,12 @@ class Account(Struct, frozen=True, eq=False):
     expires_at: float | None = None
     created_at: float = 0.0
     timeouts: Timeouts = field(default_factory=Timeouts)
+    limits: tuple["Limit", ...] = ()
+    """The operator's own caps: an account that reached one is no candidate."""
+    draining: bool = False
+    """Only the sessions that are bound to it go on."""
+    proxy: Proxy | None = None
+    probe: Probe | None = None
 
 
 class Pool(Struct, frozen=True):

@@ -53,8 +53,20 @@ class Sealer:
 
     def open_credentials(self, sealed: bytes, account_id: str) -> dict[str, Secret]:
         """The account's secrets. Values that are not strings (a service account's JSON) come as their JSON text."""
-        opened = msgspec.json.decode(self.open(sealed, f"accounts/{account_id}/credentials"), type=dict[str, Any])
-        return {
-            name: Secret(value if isinstance(value, str) else msgspec.json.encode(value).decode())
-            for name, value in opened.items()
-        }
+        return _secrets(self.open(sealed, f"accounts/{account_id}/credentials"))
+
+    def seal_renewed(self, renewed: Mapping[str, Any], account_id: str) -> bytes:
+        return self.seal(msgspec.json.encode(renewed), f"accounts/{account_id}/renewed")
+
+    def open_renewed(self, sealed: bytes | None, account_id: str) -> dict[str, Secret]:
+        """What renewals have got for the account; it stands in the place of credentials of the same names."""
+        return _secrets(self.open(sealed, f"accounts/{account_id}/renewed")) if sealed else {}
+
+
+def _secrets(opened: bytes) -> dict[str, Secret]:
+    held = msgspec.json.decode(opened, type=dict[str, Any])
+    return {
+        name: Secret(value if isinstance(value, str) else msgspec.json.encode(value).decode())
+        for name, value in held.items()
+        if value is not None
+    }

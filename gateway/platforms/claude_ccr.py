@@ -5,7 +5,7 @@ from gateway.platforms import anthropic_api, judgement, signing
 from gateway.platforms.platform import Outgoing, Platform
 
 
-def sign(outgoing: Outgoing, account: Account) -> Outgoing:
+def sign(outgoing: Outgoing, account: Account, now: float) -> Outgoing:
     own = (b"x-api-key", signing.secret(account, "api_key"))
     return signing.signed(signing.with_version(outgoing), [own])
 

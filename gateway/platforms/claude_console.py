@@ -13,7 +13,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     auth_header: Literal["x-api-key", "bearer"] = "x-api-key"
 
 
-def sign(outgoing: Outgoing, account: Account) -> Outgoing:
+def sign(outgoing: Outgoing, account: Account, now: float) -> Outgoing:
     key = signing.secret(account, "api_key")
     by_bearer = account.options.get("auth_header") == "bearer"
     own = signing.bearer(key) if by_bearer else (b"x-api-key", key)

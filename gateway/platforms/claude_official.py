@@ -29,7 +29,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     client_id: HeaderText | None = None
 
 
-def sign(outgoing: Outgoing, account: Account) -> Outgoing:
+def sign(outgoing: Outgoing, account: Account, now: float) -> Outgoing:
     """`x-api-key`; or Bearer with the OAuth beta after the client's own betas."""
     outgoing = signing.with_version(outgoing)
     if "access_token" not in account.credentials:

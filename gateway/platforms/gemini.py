@@ -20,7 +20,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """None yet: `project` and `location` come with Vertex."""
 
 
-def sign(outgoing: Outgoing, account: Account) -> Outgoing:
+def sign(outgoing: Outgoing, account: Account, now: float) -> Outgoing:
     return signing.signed(outgoing, [(b"x-goog-api-key", signing.secret(account, "api_key"))])
 
 

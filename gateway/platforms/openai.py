@@ -21,7 +21,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """Ask for `stream_options.include_usage` where the client did not."""
 
 
-def sign(outgoing: Outgoing, account: Account) -> Outgoing:
+def sign(outgoing: Outgoing, account: Account, now: float) -> Outgoing:
     """Bearer, with `openai-organization` and `openai-project` from the options; the client's never go along."""
     own = [signing.bearer(signing.secret(account, "api_key"))]
     for header, name in ((b"openai-organization", "organization"), (b"openai-project", "project")):

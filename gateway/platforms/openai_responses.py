@@ -18,7 +18,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """None yet."""
 
 
-def sign(outgoing: Outgoing, account: Account) -> Outgoing:
+def sign(outgoing: Outgoing, account: Account, now: float) -> Outgoing:
     return signing.signed(outgoing, [signing.bearer(signing.secret(account, "api_key"))])
 
 

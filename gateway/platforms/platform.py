@@ -4,9 +4,9 @@ Pure: no IO, no framework; the clock is a parameter. One module a platform, one 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -23,6 +23,63 @@ class Outgoing(Struct, frozen=True):
     url: str
     headers: Headers
     body: bytes
+
+
+class Asked(Struct, frozen=True):
+    """One request as a platform needs to know it. `operation` is the codec's, or Gemini's action; `model` the
+    upstream's name; `query` the client's, without keys and Azure's version; `body` is verbatim but for the model."""
+
+    protocol: str
+    operation: str
+    model: str
+    stream: bool
+    query: bytes
+    headers: Headers
+    body: bytes
+
+
+class Speech(StrEnum):
+    """How an account serves an operation of a protocol."""
+
+    NONE = "none"
+    NATIVE = "native"
+    TRANSLATED = "translated"
+    """Served, but not byte for byte: tried after the native ones."""
+
+
+class Framing(Protocol):
+    """Turns an upstream's framing into the protocol's own, incrementally; the same bytes however it is fed."""
+
+    content_type: bytes
+    """What the client is told in place of the upstream's."""
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def close(self) -> bytes:
+        """The end of the body: what is still to be said, such as an error for a message that was cut."""
+        ...
+
+
+class Reply(Struct, frozen=True):
+    """A token endpoint's answer. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class NotRenewed(Exception):
+    """The token endpoint gave none. `revoked`: only a person can authorise it again; else it may be tried later."""
+
+    def __init__(self, reason: str, *, revoked: bool = False) -> None:
+        super().__init__(reason)
+        self.revoked = revoked
+
+
+Renewal = Generator[Outgoing, Reply, Mapping[str, Any]]
+"""Asks token endpoints, without IO: yields requests, is sent their replies, and returns the secrets that are now held
+beside the account's own (`access_token`, `expires_at` in seconds since the epoch, a rotated `refresh_token`…).
+Raises NotRenewed."""
 
 
 class Kind(StrEnum):
@@ -76,10 +133,22 @@ class Platform(Struct, frozen=True):
     credentials: tuple[type[Struct], ...]
     """The accepted sets of secrets, each a Struct that forbids unknown fields."""
     options: type[Struct]
-    sign: Callable[[Outgoing, Account], Outgoing]
-    """Adds the account's credentials and headers; these win over the client's."""
+    sign: Callable[[Outgoing, Account, float], Outgoing]
+    """Adds the account's credentials and headers; these win over the client's. The last is now, of the epoch."""
     judge: Callable[[int, Mapping[str, str], bytes, float], Verdict]
     """(status, headers with lower-case names, body or first error event, now) → Verdict."""
+    place: Callable[[Asked, Account], Outgoing] | None = None
+    """Method, URL and body, where base URL + template and the body as it is do not do (see `gateway.platforms.target`).
+    Raises InvalidBody."""
+    speaks: Callable[[Account, str, str, str, bool], Speech] | None = None
+    """(account, upstream's model, protocol, operation or action, stream), where `serves` alone does not decide."""
+    framing: Callable[[Asked, bytes], Framing | None] | None = None
+    """(request, upstream's content type) → how the body of a good answer is re-framed; None: it passes as it is."""
+    expires: Callable[[Account], float | None] | None = None
+    """When what the account holds for signing ends (epoch seconds): 0 when nothing is held yet, None when it never
+    does."""
+    renew: Callable[[Account, float], Renewal] | None = None
+    """Gets new secrets for signing. Only called where `expires` is not None, or an answer said so (`Verdict.renew`)."""
     explicit_only: bool = False
     probe: Callable[[str], tuple[str, str, dict[str, Any]]] | None = None
     """model → (protocol, operation, body) of a cheap request that proves an account works."""

@@ -5,7 +5,7 @@ from functools import lru_cache
 from urllib.parse import quote, quote_from_bytes
 
 from gateway.core.domain import Account
-from gateway.platforms.platform import Platform
+from gateway.platforms.platform import Asked, Outgoing, Platform, Speech
 from gateway.protocols.codec import InvalidBody
 
 #: A base that ends in its API's version (`/v1`, `/api/v3`, `/v1beta`), or in Google's `/v1beta/openai`.
@@ -14,6 +14,21 @@ _TEMPLATE_VERSION = re.compile(r"/v[0-9]+[a-z0-9]*(?=/)")
 _VISIBLE = bytes(range(0x21, 0x7F)).replace(b"#", b"").decode()
 #: Google's collections beside `models/`: such a name is a whole resource name.
 _COLLECTIONS = ("tunedModels/", "publishers/")
+
+
+def placed(asked: Asked, account: Account, platform: Platform) -> Outgoing:
+    """The request before it is signed. Raises InvalidBody."""
+    if platform.place is not None:
+        return platform.place(asked, account)
+    address = url(account, platform, asked.protocol, asked.operation, asked.model, asked.query)
+    return Outgoing("POST", address, asked.headers, asked.body)
+
+
+def speech(platform: Platform, account: Account, model: str, protocol: str, operation: str, stream: bool) -> Speech:
+    """How the account serves this operation of this protocol, with this model of the upstream."""
+    if platform.speaks is not None:
+        return platform.speaks(account, model, protocol, operation, stream)
+    return Speech.NATIVE if (protocol, operation) in platform.serves else Speech.NONE
 
 
 def url(account: Account, platform: Platform, protocol: str, operation: str, model: str, query: bytes) -> str:

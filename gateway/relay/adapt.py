@@ -1,19 +1,26 @@
 """The call as one account's upstream wants it: the body verbatim but for the model's name, the URL, the signature."""
 
+import time
+
 from gateway.core.errors import InvalidRequest
 from gateway.platforms import PLATFORMS
-from gateway.platforms.platform import Outgoing
-from gateway.platforms.target import url
+from gateway.platforms.platform import Asked, Outgoing
+from gateway.platforms.target import placed
 from gateway.protocols import CODECS
 from gateway.protocols.codec import InvalidBody, Peek
-from gateway.relay.authorise import Route
-from gateway.relay.call import Call, without
-from gateway.relay.choose import Candidate
 from gateway.relay.headers import upstream_headers
+from gateway.routing.authorise import Route
+from gateway.routing.call import Call, without
+from gateway.routing.choose import Candidate
 
 
-def adapt(call: Call, route: Route, peek: Peek, candidate: Candidate, *, asks_usage: bool = False) -> Outgoing:
-    """The signed request for one attempt. Nothing of an earlier attempt is in it. Raises InvalidRequest."""
+def adapt(
+    call: Call, route: Route, peek: Peek, candidate: Candidate, *, asks_usage: bool = False
+) -> tuple[Asked, Outgoing]:
+    """What the platform is asked, and the signed request for one attempt. Nothing of an earlier attempt is in it.
+
+    Raises InvalidRequest.
+    """
     account = candidate.account
     platform = PLATFORMS[account.platform]
     endpoint = route.endpoint
@@ -31,11 +38,11 @@ def adapt(call: Call, route: Route, peek: Peek, candidate: Candidate, *, asks_us
     if query:
         # Below /openai/ the path may be Azure's, and the version with it.
         query = without(query, b"key", b"api-version") if call.path.startswith("/openai/") else without(query, b"key")
+    headers = upstream_headers(call.headers, route.caller.key_id)
+    operation = endpoint.action or endpoint.operation
+    asked = Asked(endpoint.protocol, operation, candidate.model, peek.stream, query, headers, sent)
     try:
-        address = url(
-            account, platform, endpoint.protocol, endpoint.action or endpoint.operation, candidate.model, query
-        )
+        outgoing = placed(asked, account, platform)
     except InvalidBody as error:
         raise InvalidRequest(error.message, code="invalid_model", field=error.field) from None
-    outgoing = Outgoing("POST", address, upstream_headers(call.headers, route.caller.key_id), sent)
-    return platform.sign(outgoing, account)
+    return asked, platform.sign(outgoing, account, time.time())

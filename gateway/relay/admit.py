@@ -13,9 +13,9 @@ from gateway.core.counters import Counter, counter
 from gateway.core.errors import LimitReached, Unavailable
 from gateway.core.names import session_name, tag_of, tenant_prefix
 from gateway.core.scripts import ADMIT, RedisGone, Scripts
-from gateway.relay.authorise import Route, matches, platforms_of
-from gateway.relay.choose import Candidate
 from gateway.relay.degraded import LocalLimits
+from gateway.routing.authorise import Route, matches, platforms_of
+from gateway.routing.choose import Candidate
 
 LEASE_MS = 60_000
 STICKY_SECONDS = 3600

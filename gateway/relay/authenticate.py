@@ -17,7 +17,7 @@ import structlog
 from gateway.core.domain import Caller, Limit
 from gateway.core.errors import Forbidden, Unauthenticated, Unavailable
 from gateway.core.keys import Peppers, well_formed
-from gateway.relay.call import Call, presented_key
+from gateway.routing.call import Call, presented_key
 
 log = structlog.get_logger()
 CAPACITY = 100_000

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from gateway.relay.call import Header
+from gateway.routing.call import Header
 
 
 class Notice(Protocol):

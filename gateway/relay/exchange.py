@@ -11,13 +11,14 @@ from enum import Enum, auto
 
 from gateway.core.errors import GatewayError
 from gateway.core.ledger import Attempt, Row
+from gateway.platforms.platform import Framing
 from gateway.protocols import CODECS
 from gateway.protocols.codec import Peek, Problem, Reader, Usage, UsageFilter
 from gateway.relay.admit import Lease
-from gateway.relay.authorise import Route
-from gateway.relay.call import Call, Header
 from gateway.relay.downstream import Downstream
 from gateway.relay.meter import Tap, measured
+from gateway.routing.authorise import Route
+from gateway.routing.call import Call, Header
 from gateway.upstream import Answer, Failure, TimedOut
 
 Settled = Callable[["Exchange", Usage, str], None]
@@ -69,6 +70,7 @@ class Exchange:
         self.ended = False
         self.drained = 0
         self.tap: Tap | None = None
+        self.framing: Framing | None = None
         self.filter: UsageFilter | None = None
         self._held: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
@@ -79,12 +81,15 @@ class Exchange:
 
     # ------------------------------------------------------------ sending
 
-    async def listen(self, answer: Answer, reader: Reader, *, events: bool, usage: UsageFilter | None) -> None:
+    async def listen(
+        self, answer: Answer, reader: Reader, *, events: bool, framing: Framing | None, usage: UsageFilter | None
+    ) -> None:
         """Takes the answer's bytes until it has begun: its first event or byte, its end, or its failure.
 
-        `events`: it is an event stream, by its content type.
+        `events`: it is an event stream, by its content type. `framing` comes before everything that reads or passes on.
         """
         self.answer, self.reader, self.events, self.filter = answer, reader, events, usage
+        self.framing = framing
         self.failure, self.ended = None, False
         self._held.clear()
         encoding = next((value for name, value in answer.headers if name == b"content-encoding"), b"")
@@ -94,6 +99,11 @@ class Exchange:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
             self._waiter = None
+
+    @property
+    def rewritten(self) -> bool:
+        """The client gets other bytes than the upstream's, and so another length."""
+        return self.filter is not None or self.framing is not None
 
     def _begun(self) -> bool:
         return self.ended or self.failure is not None or (self.reader is not None and self.reader.begun)
@@ -105,6 +115,10 @@ class Exchange:
     # ------------------------------------------------------------ the upstream's side (gateway.upstream.Sink)
 
     def data(self, chunk: bytes) -> None:
+        if self.framing is None or (chunk := self.framing.feed(chunk)):
+            self._pass(chunk)
+
+    def _pass(self, chunk: bytes) -> None:
         assert self.tap is not None  # set before the answer was started
         self.tap.feed(chunk)
         if self.filter is not None:
@@ -123,6 +137,8 @@ class Exchange:
                 self.answer.pause()
 
     def end(self) -> None:
+        if self.framing is not None and (last := self.framing.close()):
+            self._pass(last)
         self.ended = True
         if self.reader is not None:
             self.reader.close()
@@ -206,7 +222,7 @@ class Exchange:
     def _last_word(self, problem: Problem) -> bytes | None:
         """The protocol's error where it can still be said; None in an answer of one piece or of a length that was told,
         and inside an element."""
-        if self.answer is not None and self.answer.content_length is not None and self.filter is None:
+        if self.answer is not None and self.answer.content_length is not None and not self.rewritten:
             return None
         if self.events:
             return self.codec.stream_error(problem)

@@ -24,15 +24,15 @@ from gateway.platforms import PLATFORMS
 from gateway.protocols.codec import Codec, Peek, Usage
 from gateway.relay.admit import Admission
 from gateway.relay.authenticate import Keys
-from gateway.relay.authorise import Route
-from gateway.relay.call import Call
-from gateway.relay.choose import Candidate, choose, exclusions, no_account, serving
 from gateway.relay.degraded import LocalLimits
 from gateway.relay.exchange import Exchange
 from gateway.relay.journal import Journal
 from gateway.relay.meter import finish
 from gateway.relay.settle import Settler
-from gateway.relay.states import States
+from gateway.routing.authorise import Route
+from gateway.routing.call import Call
+from gateway.routing.choose import Candidate, choose, exclusions, no_account, serving
+from gateway.routing.states import States
 from gateway.upstream import Egress, Upstream
 
 #: Platforms whose options let the gateway ask for usage on behalf of a client.

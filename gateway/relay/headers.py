@@ -7,7 +7,7 @@ To the client: the upstream's, less what belongs to one hop or would name the ac
 import hmac
 from functools import lru_cache
 
-from gateway.relay.call import CREDENTIALS, Header
+from gateway.routing.call import CREDENTIALS, Header
 
 HOP_BY_HOP = frozenset(
     {

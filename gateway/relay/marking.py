@@ -12,9 +12,9 @@ import msgspec
 from gateway.core.scripts import MARK, RedisGone
 from gateway.core.state import FOR_EVER, State, encode
 from gateway.platforms.platform import Kind, Scope, Verdict, model_family
-from gateway.relay.choose import Candidate
 from gateway.relay.exchange import Exchange
 from gateway.relay.gate import Gate
+from gateway.routing.choose import Candidate
 
 
 def scope_of(verdict: Verdict, model: str) -> str:

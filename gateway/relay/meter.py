@@ -7,8 +7,8 @@ from typing import Protocol
 from gateway.core.ledger import Attempt, Row, encode
 from gateway.core.prices import Table, cost
 from gateway.protocols.codec import Peek, Reader, Usage
-from gateway.relay.authorise import Route
-from gateway.relay.call import Call
+from gateway.routing.authorise import Route
+from gateway.routing.call import Call
 
 _CHARACTERS_A_TOKEN = 4
 _ESTIMATE_CAP = 200_000

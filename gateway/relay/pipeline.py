@@ -9,14 +9,14 @@ from gateway.protocols.codec import InvalidBody
 from gateway.relay import meter
 from gateway.relay.admit import SlotsTaken
 from gateway.relay.authenticate import authenticate
-from gateway.relay.authorise import authorise
-from gateway.relay.call import Call
-from gateway.relay.choose import choose
 from gateway.relay.downstream import Downstream
 from gateway.relay.exchange import Exchange, Phase
 from gateway.relay.gate import Gate
 from gateway.relay.reply import answer_headers, names_account
 from gateway.relay.send import Outcome, send
+from gateway.routing.authorise import authorise
+from gateway.routing.call import Call
+from gateway.routing.choose import choose
 
 
 async def relay(call: Call, gate: Gate, downstream: Downstream) -> None:
@@ -76,7 +76,7 @@ async def deliver(exchange: Exchange, outcome: Outcome, gate: Gate) -> None:
     gate.drop_body(exchange.call)
     if outcome.body is None:
         answer = exchange.answer
-        length = answer.content_length if answer is not None and exchange.filter is None else None
+        length = answer.content_length if answer is not None and not exchange.rewritten else None
         await exchange.deliver(outcome.status, answer_headers(exchange, outcome.headers, length))
         return
     if names_account(outcome.body, exchange.lease.candidate.account):

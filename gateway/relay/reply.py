@@ -3,10 +3,10 @@
 import time
 
 from gateway.core.domain import Account
-from gateway.relay.call import Call, Header
 from gateway.relay.exchange import Exchange
 from gateway.relay.headers import client_headers
 from gateway.relay.standing import limit_headers
+from gateway.routing.call import Call, Header
 
 _STREAM: list[Header] = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
 _REPLACED = frozenset({b"cache-control", b"x-accel-buffering"})

@@ -19,13 +19,13 @@ from gateway.platforms import PLATFORMS
 from gateway.platforms.grounds import Ground
 from gateway.platforms.judgement import HALF_HOUR
 from gateway.platforms.network import NetworkFault, network_verdict
-from gateway.platforms.platform import Headers, Kind, Scope, Verdict
+from gateway.platforms.platform import Framing, Headers, Kind, Scope, Verdict
 from gateway.platforms.validation import InvalidAccount
 from gateway.relay.adapt import adapt
-from gateway.relay.choose import Candidate
 from gateway.relay.exchange import Exchange
 from gateway.relay.gate import Gate
 from gateway.relay.marking import recovered, troubled
+from gateway.routing.choose import Candidate
 from gateway.upstream import Answer, BadAnswer, ConnectionBroken, DialFailed, Failure, TimedOut
 
 ERROR_BODY = 1 << 20
@@ -158,9 +158,11 @@ async def _exchange(gate: Gate, exchange: Exchange, candidate: Candidate, *, ask
     call, route, peek, account = exchange.call, exchange.route, exchange.peek, candidate.account
     codec = exchange.codec
     exchange.answer = exchange.reader = None  # nothing of an earlier attempt is measured
-    outgoing = adapt(call, route, peek, candidate, asks_usage=asks_usage)
+    asked, outgoing = adapt(call, route, peek, candidate, asks_usage=asks_usage)
     timeouts = account.timeouts
-    answer = await gate.upstream.open(outgoing, pool_key=account.id, timeouts=timeouts, stream=peek.stream)
+    answer = await gate.upstream.open(
+        outgoing, pool_key=account.id, timeouts=timeouts, stream=peek.stream, proxy=account.proxy
+    )
     exchange.answered_at = time.perf_counter()
     if not 200 <= answer.status < 300:
         exchange.answer = answer
@@ -170,10 +172,14 @@ async def _exchange(gate: Gate, exchange: Exchange, candidate: Candidate, *, ask
     if peek.stream:
         answer.rearm(timeouts.first_event)
     content_type = next((value for name, value in answer.headers if name == b"content-type"), b"")
+    platform = PLATFORMS[account.platform]
+    framing = platform.framing(asked, content_type) if platform.framing else None
+    if framing is not None:
+        content_type = framing.content_type
     events = peek.stream and content_type.startswith(b"text/event-stream")
     reader = codec.reader(route.endpoint, events)
     taken_out = codec.usage_filter() if asks_usage and events and codec.usage_filter else None
-    await exchange.listen(answer, reader, events=events, usage=taken_out)
+    await exchange.listen(answer, reader, events=events, framing=framing, usage=taken_out)
     if exchange.failure is not None and not (peek.stream and reader.begun):
         raise exchange.failure
     if reader.failure is not None and reader.failed_first and peek.stream:
@@ -183,7 +189,15 @@ async def _exchange(gate: Gate, exchange: Exchange, candidate: Candidate, *, ask
             return outcome
     if peek.stream:
         answer.rearm(None)
-    return Outcome(Verdict(Kind.OK), answer.status, answer.headers)
+    return Outcome(Verdict(Kind.OK), answer.status, reframed(answer.headers, framing))
+
+
+def reframed(headers: Headers, framing: Framing | None) -> Headers:
+    """The upstream's headers, with the content type that its re-framed body has."""
+    if framing is None:
+        return headers
+    kept = [header for header in headers if header[0] not in {b"content-type", b"content-length"}]
+    return [*kept, (b"content-type", framing.content_type)]
 
 
 async def _error_body(answer: Answer) -> bytes:

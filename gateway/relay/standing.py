@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from gateway.relay.admit import Standing
-from gateway.relay.call import Header
+from gateway.routing.call import Header
 
 
 def tightest(standings: Sequence[Standing]) -> Standing | None:

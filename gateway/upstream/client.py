@@ -5,7 +5,7 @@ import ssl
 from types import TracebackType
 from typing import Self
 
-from gateway.core.domain import Timeouts
+from gateway.core.domain import Proxy, Timeouts
 from gateway.platforms.platform import Outgoing
 from gateway.upstream.answer import Answer
 from gateway.upstream.deadlines import Deadlines
@@ -55,7 +55,9 @@ class Upstream:
     def running(self) -> int:
         return len(self._deadlines.active)
 
-    async def open(self, outgoing: Outgoing, *, pool_key: str, timeouts: Timeouts, stream: bool) -> Answer:
+    async def open(
+        self, outgoing: Outgoing, *, pool_key: str, timeouts: Timeouts, stream: bool, proxy: Proxy | None = None
+    ) -> Answer:
         """Send the request and return when the head of the answer is in; the caller then owns the answer.
 
         `pool_key` is the account: connections are never shared between two. Redirects are answers like others.
@@ -64,7 +66,7 @@ class Upstream:
         started = self._loop.time()
         origin, target = self._origin(outgoing.url)
         head = encode_head(outgoing, target, origin.authority)
-        route = Route(origin, None, pool_key)
+        route = Route(origin, proxy, pool_key)
         connection = self._pool.take(route)
         if connection is None:
             seconds = timeouts.connect if stream else min(timeouts.connect, timeouts.total)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import certifi
 
+from gateway.core.domain import Proxy
 from gateway.upstream.connection import Connection
 from gateway.upstream.egress import Egress
 from gateway.upstream.failures import DialFailed
@@ -22,7 +23,7 @@ class Route(NamedTuple):
     """What a connection may be shared for: never between accounts, nor between ways to get there."""
 
     origin: Origin
-    proxy: str | None
+    proxy: Proxy | None
     account: str
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import httpx
 
-from gateway.core.domain import Timeouts
+from gateway.core.domain import Proxy, Timeouts
 from gateway.platforms.platform import Outgoing
 from gateway.upstream.answer import Answer
 from gateway.upstream.client import Upstream
@@ -23,9 +23,10 @@ class Transport(httpx.AsyncBaseTransport):
     The upstream is lent, not owned: closing the client closes no connection.
     """
 
-    def __init__(self, upstream: Upstream, *, pool_key: str) -> None:
+    def __init__(self, upstream: Upstream, *, pool_key: str, proxy: Proxy | None = None) -> None:
         self._upstream = upstream
         self._pool_key = pool_key
+        self._proxy = proxy
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         outgoing = Outgoing(
@@ -36,7 +37,9 @@ class Transport(httpx.AsyncBaseTransport):
         )
         timeouts = _timeouts(request.extensions.get("timeout", {}))
         try:
-            answer = await self._upstream.open(outgoing, pool_key=self._pool_key, timeouts=timeouts, stream=True)
+            answer = await self._upstream.open(
+                outgoing, pool_key=self._pool_key, timeouts=timeouts, stream=True, proxy=self._proxy
+            )
         except Failure as failure:
             raise _translated(failure, request) from failure
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer, request))

@@ -16,10 +16,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from gateway.core.errors import GatewayError, InvalidRequest, Refused
 from gateway.core.ledger import new_request
-from gateway.relay.call import Header
 from gateway.relay.downstream import Notice
+from gateway.routing.call import Header
+from gateway.routing.paths import protocol_near
 from gateway.web.errors import rendered
-from gateway.web.routes import protocol_near
 
 MAX_HEAD = 64 * 1024
 HEAD_SECONDS = 10.0

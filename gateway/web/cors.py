@@ -6,7 +6,7 @@ header that the page itself sets.
 
 from collections.abc import Mapping
 
-from gateway.relay.call import Header
+from gateway.routing.call import Header
 
 _METHODS = b"GET, HEAD, POST, OPTIONS"
 _MAX_AGE = b"600"

@@ -11,15 +11,15 @@ from gateway.core.address import is_trusted, networks
 from gateway.core.errors import GatewayError, Internal, InvalidRequest, NotFound, Refused
 from gateway.core.ledger import new_request
 from gateway.protocols.codec import Endpoint
-from gateway.relay.call import Call
 from gateway.relay.gate import Gate
 from gateway.relay.pipeline import relay
 from gateway.relay.reply import own_headers
+from gateway.routing.call import Call
+from gateway.routing.paths import Match, NoRoute, match, protocol_near
 from gateway.web import cors
 from gateway.web.connection import EXTENSION, SocketDownstream
 from gateway.web.errors import rendered
 from gateway.web.own import answer
-from gateway.web.routes import Match, NoRoute, match, protocol_near
 
 _NO_ENDPOINT = Endpoint("openai_chat", "own", "")
 log = structlog.get_logger()

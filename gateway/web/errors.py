@@ -5,8 +5,8 @@ import time
 from gateway.core.errors import GatewayError, LimitReached
 from gateway.protocols import CODECS
 from gateway.protocols.codec import Problem
-from gateway.relay.call import Header
 from gateway.relay.standing import limit_headers
+from gateway.routing.call import Header
 
 
 def rendered(

@@ -12,7 +12,7 @@ from gateway.core.domain import Account, Caller
 from gateway.core.snapshot import Snapshot
 from gateway.core.state import rfc3339
 from gateway.platforms import PLATFORMS
-from gateway.relay.authorise import check_group, matches, platforms_of
+from gateway.routing.authorise import check_group, matches, platforms_of
 
 
 class Listed(Struct, frozen=True):

@@ -8,15 +8,15 @@ from urllib.parse import parse_qs
 import msgspec
 from sqlalchemy import func, select
 
+from gateway.core import inspection, state
 from gateway.core import models as m
-from gateway.core import state
 from gateway.core.domain import Caller
 from gateway.core.errors import InvalidRequest, NotFound
 from gateway.relay.authenticate import authenticate
-from gateway.relay.call import Call, Header, presented_key
 from gateway.relay.gate import Gate
+from gateway.routing.call import Call, Header, presented_key
+from gateway.routing.paths import Match, names
 from gateway.web import lists
-from gateway.web.routes import Match, names
 
 Answer = tuple[int, list[Header], bytes]
 _DAYS = 31
@@ -70,7 +70,7 @@ async def _key(caller: Caller, gate: Gate) -> dict[str, Any]:
         "models": caller.models,
         "groups": caller.groups,
         "expires_at": state.rfc3339(caller.expires_at) if caller.expires_at else None,
-        "limits": await state.read_limits(gate.redis, caller.tenant_id, caller.limits),
+        "limits": await inspection.read_limits(gate.redis, caller.tenant_id, caller.limits),
     }
 
 

@@ -50,7 +50,7 @@ def signed(
 ) -> list[tuple[bytes, bytes]]:
     """The headers of the client's request when the account has signed it; nothing else of it may change."""
     outgoing = Outgoing("POST", "https://host.example/", CLIENT, b"{}")
-    found = PLATFORMS[platform].sign(outgoing, account(platform, credentials, options))
+    found = PLATFORMS[platform].sign(outgoing, account(platform, credentials, options), 0.0)
     assert (found.method, found.url, found.body) == (outgoing.method, outgoing.url, outgoing.body)
     return list(found.headers)
 

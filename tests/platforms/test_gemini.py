@@ -2,7 +2,7 @@ import pytest
 
 from gateway.platforms import validate
 from gateway.platforms.gemini import PLATFORM, probe
-from gateway.relay.authorise import matches
+from gateway.routing.authorise import matches
 from tests.platforms.scene import GEMINI, GOOGLE, KEPT, KEY, STREAM, fault, signed, target
 
 NAME = "gemini"

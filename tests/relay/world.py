@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
+from gateway.core.inspection import read_state
 from gateway.core.services import keys, tenants
 from gateway.core.services.reach import Reach
-from gateway.core.state import read_state
 from tests.support.installation import Site
 
 MESSAGES = "/v1/messages"

@@ -62,6 +62,18 @@ class Pool(Dated, Model):
     strategy: Mapped[str] = mapped_column(server_default="least_busy")
 
 
+class Proxy(Dated, Model):
+    """A way out that accounts of the tenant may be sent through. The URL may hold a password, so it is sealed."""
+
+    __tablename__ = "proxies"
+    __table_args__ = (Index("uq_proxies_tenant_id_name", "tenant_id", "name", unique=True),)
+
+    id: Mapped[str] = mapped_column(PublicId("prx"), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(PublicId("ten"), ForeignKey("tenants.id"))
+    name: Mapped[str]
+    url: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class Account(Dated, Model):
     __tablename__ = "accounts"
     __table_args__ = (
@@ -83,7 +95,10 @@ class Account(Dated, Model):
     base_url: Mapped[str | None]
     options: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     credentials: Mapped[bytes] = mapped_column(LargeBinary)
-    """Sealed; see gateway.core.sealing."""
+    """Sealed; see gateway.core.sealing. What an operator wrote."""
+    renewed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Sealed: what renewals have got since (access token, its end, a rotated refresh token). Goes when credentials are
+    written anew."""
     credential_fields: Mapped[list[str]]
     models: Mapped[list[str] | None]
     model_map: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
@@ -92,8 +107,11 @@ class Account(Dated, Model):
     weight: Mapped[int] = mapped_column(server_default="1")
     max_concurrency: Mapped[int | None]
     limits: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]")
+    proxy_id: Mapped[str | None] = mapped_column(PublicId("prx"), ForeignKey("proxies.id"))
+    probe: Mapped[dict[str, Any] | None]
     timeouts: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     enabled: Mapped[bool] = mapped_column(server_default="true")
+    draining: Mapped[bool] = mapped_column(server_default="false")
     explicit_only: Mapped[bool] = mapped_column(server_default="false")
     notes: Mapped[str] = mapped_column(server_default="")
     expires_at: Mapped[datetime | None]

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.core import changes, limits, snapshot
 from gateway.core import models as m
-from gateway.core.domain import Account, Caller, Pool, Tenant, Timeouts
+from gateway.core.domain import Account, Caller, Pool, Probe, Tenant, Timeouts
 from gateway.core.sealing import SealBroken, Sealer
 
 log = structlog.get_logger()
@@ -57,7 +57,7 @@ def opened(row: m.Account, sealer: Sealer, base_url: str | None, models: Sequenc
         platform=row.platform,
         provider=row.provider,
         base_url=row.base_url or base_url or "",
-        credentials=sealer.open_credentials(row.credentials, row.id),
+        credentials=sealer.open_credentials(row.credentials, row.id) | sealer.open_renewed(row.renewed, row.id),
         options=row.options,
         models=tuple(models if row.models is None else row.models),
         model_map=row.model_map,
@@ -70,6 +70,9 @@ def opened(row: m.Account, sealer: Sealer, base_url: str | None, models: Sequenc
         expires_at=row.expires_at.timestamp() if row.expires_at else None,
         created_at=row.created_at.timestamp(),
         timeouts=msgspec.convert(row.timeouts, Timeouts),
+        limits=limits.all_of([("account", row.id, row.limits)]),
+        draining=row.draining,
+        probe=msgspec.convert(row.probe, Probe | None),
     )
 
 

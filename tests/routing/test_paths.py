@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.web.routes import NoRoute, match, protocol_near
+from gateway.routing.paths import NoRoute, match, protocol_near
 
 PREFIXES = {
     "": ("", False),

@@ -3,7 +3,7 @@
 import time
 
 from gateway.core.state import State, encode
-from gateway.relay.states import States
+from gateway.routing.states import States
 
 SOON = time.time() + 86_400
 

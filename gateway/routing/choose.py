@@ -13,9 +13,10 @@ from gateway.core.errors import Forbidden, GatewayError, InvalidRequest, NotFoun
 from gateway.core.snapshot import Snapshot
 from gateway.core.state import FOR_EVER
 from gateway.platforms import PLATFORMS
-from gateway.platforms.platform import model_family
-from gateway.relay.authorise import Route, matches
-from gateway.relay.states import States
+from gateway.platforms.platform import Speech, model_family
+from gateway.platforms.target import speech
+from gateway.routing.authorise import Route, matches
+from gateway.routing.states import States
 
 _SWITCHED_OFF = frozenset({"disabled", "expired"})
 _SOFT_WAIT = 2.0
@@ -42,10 +43,11 @@ def serves(account: Account, model: str) -> bool:
     return model in account.model_map or matches(model, account.models)
 
 
-def speaks(account: Account, protocol: str, operation: str, action: str = "") -> bool:
-    """Whether the account's platform serves this operation in this very protocol."""
-    served = PLATFORMS[account.platform].serves
-    return (protocol, action or operation) in served
+def speaks(account: Account, route: Route, model: str) -> Speech:
+    """How the account serves the route's operation with this model of its upstream."""
+    endpoint, platform = route.endpoint, PLATFORMS[account.platform]
+    operation = endpoint.action or endpoint.operation
+    return speech(platform, account, model, endpoint.protocol, operation, route.stream)
 
 
 @lru_cache(4096)
@@ -68,13 +70,13 @@ def excluded(account: Account, route: Route, states: States, now: float) -> Excl
         return Exclusion("key_bound_to_account")
     if caller.pools and not set(caller.pools) & set(account.pools):
         return Exclusion("key_bound_to_pool")
-    if not speaks(account, route.endpoint.protocol, route.endpoint.operation, route.endpoint.action):
+    model = account.model_map.get(route.model, route.model)
+    if speaks(account, route, model) is Speech.NONE:
         return Exclusion("needs_translation")
     if not account.enabled:
         return Exclusion("disabled")
     if account.expires_at is not None and account.expires_at <= now:
         return Exclusion("expired")
-    model = account.model_map.get(route.model, route.model)
     state = states.of(account.id, model_family(model), model, now)
     if state is not None and not state.soft:
         return Exclusion(state.reason, state.until)

@@ -13,7 +13,7 @@ from gateway.core.domain import FAMILIES, Caller
 from gateway.core.errors import Forbidden, InvalidRequest, NotFound
 from gateway.platforms import PLATFORMS
 from gateway.protocols.codec import Endpoint, Peek
-from gateway.relay.call import Call
+from gateway.routing.call import Call
 
 #: These also stand for the empty prefix: every protocol works below each of them.
 PLAIN_PREFIXES = frozenset({"claude", "openai", "gemini"})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.relay.call import presented_key, without
+from gateway.routing.call import presented_key, without
 
 FORMS = [b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key"]
 

@@ -12,10 +12,10 @@ from gateway.core.errors import Forbidden, GatewayError, InvalidRequest, NotFoun
 from gateway.core.snapshot import build
 from gateway.platforms import PLATFORMS
 from gateway.protocols.codec import Endpoint, Peek
-from gateway.relay.authorise import EVERY, authorise, platforms_of, resolve
-from gateway.relay.call import Call
-from gateway.relay.choose import choose
-from gateway.relay.states import States
+from gateway.routing.authorise import EVERY, authorise, platforms_of, resolve
+from gateway.routing.call import Call
+from gateway.routing.choose import choose
+from gateway.routing.states import States
 from tests.relay.world import CHAT, MESSAGES, OK, Raw, World, body, code_of
 
 MESSAGE = Endpoint("anthropic", "generate", "/v1/messages")

@@ -10,9 +10,9 @@ from gateway.core.errors import GatewayError
 from gateway.core.snapshot import Snapshot, build
 from gateway.core.state import FOR_EVER, State
 from gateway.protocols.codec import Endpoint
-from gateway.relay.authorise import EVERY, Route
-from gateway.relay.choose import choose, excluded, exclusions, no_account, serving
-from gateway.relay.states import States
+from gateway.routing.authorise import EVERY, Route
+from gateway.routing.choose import choose, excluded, exclusions, no_account, serving
+from gateway.routing.states import States
 
 NOW = 1000.0
 MODEL = "claude-sonnet-x"

@@ -1,0 +1,137 @@
+"""What operators see of Redis: states with their reasons and history, limits with what is left."""
+
+import time
+from collections.abc import AsyncGenerator
+
+import msgspec
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from gateway.core.counters import counter
+from gateway.core.inspection import read_limits, read_state, recover, reset_limits
+from gateway.core.limits import parse
+from gateway.core.names import tenant_prefix
+from gateway.core.redis import client, connector
+from gateway.core.scripts import ADMIT, MARK, Scripts, scripts
+from gateway.core.state import State, encode, rfc3339
+
+TENANT = "ten_1"
+PREFIX = tenant_prefix(TENANT)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def redis(clean_redis: str) -> AsyncGenerator[Redis]:
+    async with client(clean_redis) as made:
+        await made.set(PREFIX + "epoch", "1")
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def hot(redis: Redis, clean_redis: str) -> AsyncGenerator[Scripts]:
+    async with scripts(*connector(clean_redis)) as made:
+        yield made
+
+
+async def mark(hot: Scripts, account: str, scope: str, state: State | None, at: float = 0.0) -> None:
+    entry = {"scope": scope, "at": at or time.time(), "state": state}
+    told = b"" if state is None else encode(state)
+    await hot.run(MARK, PREFIX, (account, scope, told, msgspec.json.encode(entry)))
+
+
+async def admit(hot: Scripts, identity: str, limits, account: str = "a") -> list:
+    counters = [counter(limit, time.time()) for limit in limits]
+    flat = [part for one in counters for part in (one.kind, one.name, one.limit.max, one.span)]
+    arguments = [identity, 60_000, "{}", "", 1, "", "busy", "1", len(counters), *flat, 1, account, 0, 1, ""]
+    return await hot.run(ADMIT, PREFIX, arguments)
+
+
+async def test_an_account_without_trouble(redis: Redis, hot: Scripts) -> None:
+    await admit(hot, "x", ())
+    assert await read_state(redis, TENANT, "a") == {
+        "usable": True, "reason": None, "until": None, "source": None, "in_flight": 1, "cooldowns": [],
+        "breaker": None, "learned_limits": [], "recent": [],
+    }  # fmt: skip
+
+
+async def test_only_the_whole_account_makes_it_unusable(redis: Redis, hot: Scripts) -> None:
+    until = time.time() + 60
+    await mark(hot, "a", "family:opus", State("limit", until, request_id="req_1", status=429))
+    await mark(hot, "b", "account", State("money", until, request_id="req_2", status=402))
+    one, two = await read_state(redis, TENANT, "a"), await read_state(redis, TENANT, "b")
+    assert one["usable"]
+    assert one["cooldowns"] == [{"scope": "family:opus", "reason": "limit", "until": rfc3339(until)}]
+    assert (two["usable"], two["reason"], two["until"]) == (False, "money", rfc3339(until))
+    assert two["source"] == {"request_id": "req_2", "status": 402}
+
+
+async def test_a_soft_state_is_shown_and_usable(redis: Redis, hot: Scripts) -> None:
+    await mark(hot, "a", "account", State("overload", time.time() + 60, soft=True))
+    found = await read_state(redis, TENANT, "a")
+    assert found["usable"]
+    assert [one["scope"] for one in found["cooldowns"]] == ["account"]
+
+
+async def test_a_state_that_has_ended_is_history(redis: Redis, hot: Scripts) -> None:
+    await mark(hot, "a", "account", State("limit", time.time() - 1, request_id="req_1", status=429), at=1_700_000_000)
+    found = await read_state(redis, TENANT, "a")
+    assert (found["usable"], found["cooldowns"]) == (True, [])
+    (entry,) = found["recent"]
+    assert (entry["at"], entry["scope"], entry["reason"]) == ("2023-11-14T22:13:20.000Z", "account", "limit")
+    assert entry["source"] == {"request_id": "req_1", "status": 429}
+
+
+async def test_recovering_lifts_all_of_this_account_only(redis: Redis, hot: Scripts) -> None:
+    until = time.time() + 60
+    for scope in ("account", "model:x"):
+        await mark(hot, "a", scope, State("limit", until))
+    await mark(hot, "ab", "account", State("limit", until))
+    assert await recover(redis, TENANT, "a", "usr_1") == 2
+    found = await read_state(redis, TENANT, "a")
+    assert (found["usable"], found["cooldowns"]) == (True, [])
+    assert {entry["reason"] for entry in found["recent"][:2]} == {"recovered by usr_1"}
+    assert not (await read_state(redis, TENANT, "ab"))["usable"]
+    assert await recover(redis, TENANT, "a", "usr_1") == 0
+
+
+LIMITS = parse(
+    [
+        {"type": "requests", "per": "minute", "max": 3},
+        {"type": "requests", "per": {"rolling": "7s"}, "max": 5},
+        {"type": "requests", "per": "day", "max": 4, "timezone": "Asia/Tokyo"},
+        {"type": "requests", "per": "total", "max": 2},
+        {"type": "concurrency", "max": 9},
+    ],
+    owner="key_1",
+)
+
+
+async def test_limits_unused(redis: Redis) -> None:
+    shown = await read_limits(redis, TENANT, LIMITS)
+    assert [(one["used"], one["remaining"], one["max"]) for one in shown] == [(0, m, m) for m in (3, 5, 4, 2, 9)]
+    assert [one["resets_at"] is None for one in shown] == [True, True, False, True, True]
+    assert shown[1]["per"] == {"rolling": "7s"}
+
+
+async def test_limits_used_and_reset(redis: Redis, hot: Scripts) -> None:
+    before = time.time()
+    for name in ("x", "y"):
+        assert (await admit(hot, name, LIMITS))[0] == b"ok"
+    refused = await admit(hot, "z", LIMITS)
+    assert (refused[0], refused[1]) == (b"limit", 4)
+    shown = await read_limits(redis, TENANT, LIMITS)
+    assert [(one["used"], one["remaining"]) for one in shown] == [(2, 1), (2, 3), (2, 2), (2, 0), (2, 7)]
+    # The place comes back when the script says so.
+    for at in (0, 1):
+        said = refused[3] + refused[4 + 2 * at + 1]
+        assert abs(moment(shown[at]["resets_at"]) - said / 1000) < 0.002
+    assert before + 7 <= moment(shown[1]["resets_at"]) <= time.time() + 7 * 61 / 60 + 0.01
+    await reset_limits(redis, TENANT, LIMITS)
+    shown = await read_limits(redis, TENANT, LIMITS)
+    assert [one["used"] for one in shown] == [0, 0, 0, 0, 2]  # what runs goes on running
+    assert (await admit(hot, "z", LIMITS))[0] == b"ok"
+
+
+def moment(text: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(text).timestamp()
