@@ -103,6 +103,14 @@ async def change(
     await rows.announce(session, "account", account.id)
 
 
+async def keep_renewed(
+    session: AsyncSession, sealer: Sealer, account: m.Account, renewed: Mapping[str, Any]
+) -> None:
+    """What a renewal got, beside the credentials that the operator wrote; the gateways read it at once."""
+    account.renewed = sealer.seal_renewed(renewed, account.id)
+    await rows.announce(session, "account", account.id)
+
+
 async def switch(session: AsyncSession, account: m.Account, *, enabled: bool) -> None:
     """The operator's switch. The automatic state is apart and never turns it."""
     rows.update(account, {"enabled": enabled})
@@ -137,6 +145,7 @@ def credentials(account: m.Account, sealer: Sealer) -> dict[str, Any]:
 
 
 def _seal(account: m.Account, sealer: Sealer, credentials: Mapping[str, Any]) -> None:
+    account.renewed = None
     account.credentials = sealer.seal_credentials(credentials, account.id)
     account.credential_fields = sorted(name for name, value in credentials.items() if value is not None)
 
