@@ -12,13 +12,17 @@ from admin.api.accounts import AccountController
 from admin.api.audit import AuditController
 from admin.api.keys import KeyController
 from admin.api.me import MeController
+from admin.api.oauth import AuthorisationController
 from admin.api.pools import PoolController
+from admin.api.proxies import ProxyController
 from admin.api.requests import RequestController
+from admin.api.routes import RouteController
 from admin.api.session import SessionController
 from admin.api.tenants import TenantController
 from admin.api.tokens import TokenController
 from admin.api.usage import UsageController
 from admin.api.users import UserController
+from admin.api.webhooks import WebhookController
 from admin.auth import Authenticate, permitted
 from admin.deps import DEPENDENCIES
 from admin.docs import configured
@@ -37,9 +41,13 @@ CONTROLLERS: tuple[ControllerRouterHandler, ...] = (
     TokenController,
     KeyController,
     AccountController,
+    AuthorisationController,
     PoolController,
+    ProxyController,
+    WebhookController,
     UsageController,
     RequestController,
+    RouteController,
     AuditController,
 )
 

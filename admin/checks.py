@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.domain import FAMILIES, Timeouts
+from gateway.core.domain import FAMILIES, Probe, Timeouts
 from gateway.core.services.failures import Invalid
 from gateway.platforms import PLATFORMS, InvalidAccount, validate
+from gateway.upstream.request import Origin, split
 
 _PLATFORM_NAMES = {"*", *PLATFORMS, *FAMILIES, *(name for names in FAMILIES.values() for name in names)}
 
@@ -24,6 +25,32 @@ def account(platform: str, credentials: Mapping[str, Any], options: Mapping[str,
         validate(platform, credentials, options, base_url)
     except InvalidAccount as error:
         raise Invalid(error.message, error.field) from None
+
+
+def machine_role(platform: str, credentials: Mapping[str, Any], *, root: bool) -> None:
+    """Without credentials an account of AWS works by the machine's own role: that is root's to give."""
+    if platform == "bedrock" and not credentials and not root:
+        raise Invalid("required: only root may make an account that uses the machine's own role", "credentials")
+
+
+def probe(platform: str, given: Probe) -> dict[str, Any]:
+    """As it is stored. Minutes, a day at most."""
+    if PLATFORMS[platform].probe is None:
+        raise Invalid(f"{platform} has no probe", "probe")
+    if not 1 <= given.every_minutes <= 1440:
+        raise Invalid("expected minutes, at least 1 and at most 1440", "probe.every_minutes")
+    if given.model is not None and not 1 <= len(given.model) <= 500:
+        raise Invalid("expected the name of a model", "probe.model")
+    return msgspec.to_builtins(given)
+
+
+def webhook_url(url: str) -> None:
+    """Raises Invalid for what no request could be sent to; whether an address is allowed is asked at each sending."""
+    try:
+        text, _ = split(url)
+        Origin.parse(text)
+    except ValueError as error:
+        raise Invalid(str(error), "url") from None
 
 
 def timeouts(given: Timeouts) -> dict[str, Any]:

@@ -34,8 +34,10 @@ _HTTP = {
 _UNIQUE = {
     "uq_accounts_tenant_id_name": "name",
     "uq_pools_tenant_id_name": "name",
+    "uq_proxies_tenant_id_name": "name",
     "uq_tenants_name": "name",
     "uq_users_email": "email",
+    "uq_webhooks_tenant_id_name": "name",
 }
 _NAMED = re.compile(r"(?:unknown|required) field `([^`]+)`")
 _PATH = re.compile(r" - at `\$\.?(.*)`$")

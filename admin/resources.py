@@ -16,6 +16,7 @@ from gateway.core.sealing import Sealer
 from gateway.core.settings import Settings
 from gateway.upstream.client import Upstream
 from gateway.upstream.egress import Egress
+from gateway.upstream.renewal import Renewals
 
 
 class Resources(Struct, frozen=True, eq=False):
@@ -29,6 +30,8 @@ class Resources(Struct, frozen=True, eq=False):
     attempts: Attempts
     upstream: Upstream
     """For account tests, by the same egress rules as the gateway's."""
+    renewals: Renewals
+    """For tests of accounts whose credentials have ended."""
 
 
 @asynccontextmanager
@@ -37,14 +40,17 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
         engine = await stack.enter_async_context(db.engine(settings.database_url))
         redis = await stack.enter_async_context(client(settings.redis_url))
         own_ports = [port for port in (settings.gateway_port, settings.admin_port) if port]
+        sessions, sealer = db.sessions(engine), Sealer(settings.master_key_bytes)
+        upstream = await stack.enter_async_context(Upstream(Egress(settings.egress_allow, own_ports=own_ports)))
         yield Resources(
             settings=settings,
-            database=db.sessions(engine),
+            database=sessions,
             redis=redis,
-            sealer=Sealer(settings.master_key_bytes),
+            sealer=sealer,
             peppers=settings.peppers,
             passwords=stack.enter_context(Passwords()),
             sessions=Sessions(redis),
             attempts=Attempts(redis),
-            upstream=await stack.enter_async_context(Upstream(Egress(settings.egress_allow, own_ports=own_ports))),
+            upstream=upstream,
+            renewals=await stack.enter_async_context(Renewals(sessions, sealer, redis, upstream)),
         )

@@ -162,7 +162,9 @@ def test_every_error_code_is_in_the_table_and_nothing_else():
     told = {(int(status), quoted(code)[0]) for status, code, _ in rows(section("## Errors"))}
     assert len({code for _, code in told}) == len(told)
     code = "\n".join(
-        path.read_text() for top in ("core/errors.py", "relay", "web") for path in python_files(ROOT / "gateway" / top)
+        path.read_text()
+        for top in ("core/errors.py", "relay", "routing", "web")
+        for path in python_files(ROOT / "gateway" / top)
     )
     raised = set(re.findall(r'(?:\bcode=|default_code(?:: ClassVar\[str\])? = )"([a-z_]+)"', code))
     # What no raise names: the root classes' own words.
@@ -189,8 +191,16 @@ def test_every_directive_of_the_sandbox_is_in_the_table_and_works():
     assert found == set(script.Script.__struct_fields__)
 
 
-def test_every_platform_is_in_the_table():
-    assert {quoted(row[0])[0] for row in rows(section("### A real account"))} == set(PLATFORMS)
+def test_the_table_of_platforms_says_what_each_takes_and_speaks():
+    table = {quoted(row[0])[0]: row for row in rows(section("## Accounts")) if len(row) == 5}
+    assert set(table) == set(PLATFORMS)
+    for name, platform in PLATFORMS.items():
+        _, credentials, options, protocols, _ = table[name]
+        assert set(quoted(credentials)) == {info for kind in platform.credentials for info in kind.__struct_fields__}
+        assert set(platform.options.__struct_fields__) <= set(quoted(options)), name
+        served = {protocol for protocol, _ in platform.serves}
+        # Vertex has Claude beside Gemini: the account decides, not the platform.
+        assert set(quoted(protocols)) == served | ({"anthropic"} if name == "gemini" else set()), name
 
 
 def test_the_example_of_deploy_names_only_settings():

@@ -1,10 +1,13 @@
 """Upstream accounts. Credentials go in and never come out."""
 
+import time
+from contextlib import suppress
 from typing import Any
 
 from litestar import Controller, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET
+from redis.exceptions import RedisError
 
 from admin import checks, probe, trail
 from admin.deps import Asking, Database, Holding, Part, Within
@@ -13,9 +16,13 @@ from admin.schemas.accounts import AccountDraft, AccountPatch, AccountView, Test
 from admin.schemas.page import Page, given, named, page
 from gateway.core import inspection
 from gateway.core import models as m
-from gateway.core.services import accounts, configuration, rows, tenants
+from gateway.core.services import accounts, configuration, proxies, rows, tenants
+from gateway.core.services.failures import Conflict
 from gateway.core.services.reach import Reach
 from gateway.platforms import PLATFORMS
+from gateway.platforms.platform import NotRenewed
+from gateway.upstream.probe import known_models
+from gateway.upstream.renewal import due
 
 _APART = frozenset({"tenant_id", "credentials"})
 
@@ -49,6 +56,7 @@ class AccountController(Controller):
         tenant_id = await tenants.home(session, reach, data.tenant_id, caller.roles)
         credentials = data.credentials or {}
         checks.account(data.platform, credentials, data.options or {}, data.base_url)
+        checks.machine_role(data.platform, credentials, root=caller.root)
         values: dict[str, Any] = {
             "provider": data.platform,
             "explicit_only": PLATFORMS[data.platform].explicit_only,
@@ -56,6 +64,8 @@ class AccountController(Controller):
         }
         if data.timeouts is not None:
             values["timeouts"] = checks.timeouts(data.timeouts)
+        if data.probe is not None:
+            values["probe"] = checks.probe(data.platform, data.probe)
         account = await accounts.create(session, resources.sealer, tenant_id, values, credentials)
         await trail.note(session, caller, "accounts.create", account.id, tenant_id=tenant_id, after=view(account))
         return view(account)
@@ -85,8 +95,13 @@ class AccountController(Controller):
                 values.get("options", account.options),
                 values.get("base_url", account.base_url),
             )
+        if credentials is not None:
+            checks.machine_role(account.platform, credentials, root=caller.root)
         before = view(account)
         await accounts.change(session, resources.sealer, account, values, credentials)
+        if credentials is not None:
+            # What was found of the old ones says nothing of these.
+            await inspection.recover(resources.redis, account.tenant_id, account.id, caller.actor.id)
         action = "accounts.change" if credentials is None else "accounts.change_credentials"
         await trail.note(
             session, caller, action, account.id, tenant_id=account.tenant_id, before=before, after=view(account)
@@ -103,6 +118,8 @@ class AccountController(Controller):
             session, caller, "accounts.delete", account.id, tenant_id=account.tenant_id, before=view(account)
         )
         await accounts.delete(session, resources.sealer, account)
+        with suppress(RedisError):  # what stays then concerns nobody
+            await inspection.forget(resources.redis, account.tenant_id, account.id, caller.actor.id)
 
     @post("/{account_id:str}/enable", opt={"permission": "accounts:write"}, status_code=200)
     async def enable(self, session: Database, caller: Asking, reach: Within, account_id: FromPath[str]) -> AccountView:
@@ -119,13 +136,24 @@ class AccountController(Controller):
         await trail.note(session, caller, "accounts.disable", account.id, tenant_id=account.tenant_id, after=_OFF)
         return view(account)
 
+    @post("/{account_id:str}/drain", opt={"permission": "accounts:write"}, status_code=200)
+    async def drain(
+        self, session: Database, caller: Asking, reach: Within, resources: Holding, account_id: FromPath[str]
+    ) -> dict[str, Any]:
+        """Only sessions that are bound to it go on, until they pause for an hour; nothing new is given to it. `enable`
+        and `disable` end it. Answers with the account's state: `in_flight` says what still runs."""
+        account = await accounts.find(session, reach, account_id, lock=True)
+        await accounts.switch(session, account, enabled=True, draining=True)
+        await trail.note(session, caller, "accounts.drain", account.id, tenant_id=account.tenant_id, after=_DRAINING)
+        return await inspection.read_state(resources.redis, account.tenant_id, account.id, account.proxy_id)
+
     @get("/{account_id:str}/state", opt={"permission": "accounts:read"})
     async def state(
         self, session: Database, reach: Within, resources: Holding, account_id: FromPath[str]
     ) -> dict[str, Any]:
         """Usable or not, why, until when, since which request; cool-downs of parts, requests in flight, history."""
         account = await accounts.find(session, reach, account_id)
-        shown = await inspection.read_state(resources.redis, account.tenant_id, account.id)
+        shown = await inspection.read_state(resources.redis, account.tenant_id, account.id, account.proxy_id)
         if shown["usable"] and not account.enabled:
             shown |= {"usable": False, "reason": "switched_off"}
         return shown
@@ -138,7 +166,7 @@ class AccountController(Controller):
         account = await accounts.find(session, reach, account_id)
         done = {"lifted": await inspection.recover(resources.redis, account.tenant_id, account.id, caller.actor.id)}
         await trail.note(session, caller, "accounts.recover", account.id, tenant_id=account.tenant_id, after=done)
-        return await inspection.read_state(resources.redis, account.tenant_id, account.id)
+        return await inspection.read_state(resources.redis, account.tenant_id, account.id, account.proxy_id)
 
     @post("/{account_id:str}/test", opt={"permission": "accounts:write"}, status_code=200)
     async def test(
@@ -150,6 +178,7 @@ class AccountController(Controller):
 
 _ON: dict[str, Any] = {"enabled": True}
 _OFF: dict[str, Any] = {"enabled": False}
+_DRAINING: dict[str, Any] = {"enabled": True, "draining": True}
 
 
 def _meant(account: m.Account, data: AccountPatch) -> dict[str, Any]:
@@ -162,6 +191,8 @@ def _meant(account: m.Account, data: AccountPatch) -> dict[str, Any]:
     values = rows.cleared(given(data, leaving=_APART), own)
     if data.timeouts is not UNSET and data.timeouts is not None:
         values["timeouts"] = checks.timeouts(data.timeouts)
+    if data.probe is not UNSET and data.probe is not None:
+        values["probe"] = checks.probe(account.platform, data.probe)
     return values
 
 
@@ -170,6 +201,12 @@ async def _tested(resources: Resources, reach: Reach, account_id: str, model: st
     async with resources.database() as session:
         row = await accounts.find(session, reach, account_id)
         recent = await accounts.recent_model(session, row)
+        way = await proxies.of_account(session, resources.sealer, row)
     platform = PLATFORMS[row.platform]
-    account = configuration.opened(row, resources.sealer, platform.base_url, platform.models)
-    return await probe.run(resources.upstream, platform, account, model or probe.known_model(account) or recent)
+    account = configuration.opened(row, resources.sealer, platform.base_url, platform.models, way)
+    if due(account, time.time()):
+        try:
+            account = await resources.renewals.fresh(account)
+        except NotRenewed as error:
+            raise Conflict(f"the credentials cannot be renewed: {error}", "credentials") from None
+    return await probe.run(resources.upstream, platform, account, model or next(iter(known_models(account)), recent))

@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from admin.schemas.page import Moment, Name, Text, Word, at, stamp
 from gateway.core import models as m
-from gateway.core.domain import Strategy, Timeouts
+from gateway.core.domain import Probe, Strategy, Timeouts
 
 Words = Annotated[list[Word], Meta(max_length=1000)]
 Priority = Annotated[int, Meta(ge=1, le=100)]
@@ -33,6 +33,7 @@ class AccountDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     limits: list[dict[str, Any]] | None = None
     enabled: bool | None = None
     proxy_id: str | None = None
+    probe: Probe | None = None
     timeouts: Timeouts | None = None
     notes: Text | None = None
     expires_at: Moment | None = None
@@ -56,6 +57,7 @@ class AccountPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     limits: list[dict[str, Any]] | UnsetType | None = UNSET
     enabled: bool | UnsetType | None = UNSET
     proxy_id: str | UnsetType | None = UNSET
+    probe: Probe | UnsetType | None = UNSET
     timeouts: Timeouts | UnsetType | None = UNSET
     notes: Text | UnsetType | None = UNSET
     expires_at: Moment | UnsetType | None = UNSET
@@ -80,7 +82,9 @@ class AccountView(Struct, frozen=True, kw_only=True):
     max_concurrency: int | None
     limits: list[dict[str, Any]]
     enabled: bool
+    draining: bool
     proxy_id: str | None
+    probe: dict[str, Any] | None
     timeouts: dict[str, Any]
     notes: str
     expires_at: str | None
@@ -147,7 +151,9 @@ def view(account: m.Account) -> AccountView:
         max_concurrency=account.max_concurrency,
         limits=account.limits,
         enabled=account.enabled,
-        proxy_id=None,
+        draining=account.draining,
+        proxy_id=account.proxy_id,
+        probe=account.probe,
         timeouts=account.timeouts,
         notes=account.notes,
         expires_at=stamp(account.expires_at),

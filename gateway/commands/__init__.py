@@ -7,12 +7,13 @@ import click
 
 from gateway.commands.accounts import accounts
 from gateway.commands.client import client
+from gateway.commands.explain import explain
 from gateway.commands.keys import keys
 from gateway.commands.login import login, logout
 from gateway.commands.records import requests, usage
 from gateway.commands.users import users
 
-COMMANDS: tuple[click.Command, ...] = (accounts, client, keys, login, logout, requests, usage, users)
+COMMANDS: tuple[click.Command, ...] = (accounts, client, explain, keys, login, logout, requests, usage, users)
 
 
 def register(main: click.Group) -> None:

@@ -26,6 +26,9 @@ def accounts() -> None:
     help="A secret: api_key asks for it, api_key=- reads standard input, api_key=@FILE, api_key=env:NAME; repeatable "
     "[default: api_key].",
 )  # fmt: skip
+@click.option(
+    "--no-credential", is_flag=True, help="It needs none: an Ollama, a bedrock account by the machine's role."
+)
 @click.option("--base-url", help="Where its API is, if not at the platform's own address.")
 @click.option("--provider", help="Its name in provider:model [default: the platform].")
 @click.option("--option", "option", multiple=True, metavar="NAME=VALUE", help="Another setting of the platform.")
@@ -35,11 +38,13 @@ def accounts() -> None:
 @click.option("--priority", type=int, help="1 to 100, lower first [default: 50].")
 @click.option("--weight", type=int)
 @click.option("--max-concurrency", type=int, help="Requests at once.")
+@click.option("--proxy", "proxy_id", help="The id of the proxy that it goes out through.")
 @click.option("--notes")
 @tenant
 @json_option
 def add(
     credential: tuple[str, ...],
+    no_credential: bool,
     option: tuple[str, ...],
     model_map: tuple[str, ...],
     tenant: str | None,
@@ -52,7 +57,7 @@ def add(
         body = said({**given, "tenant_id": tenant_id(api, tenant)})
         body |= {"options": options} if options else {}
         body |= {"model_map": pairs(model_map, "--map")} if model_map else {}
-        body["credentials"] = secrets.named(credential or ("api_key",))
+        body["credentials"] = {} if no_credential else secrets.named(credential or ("api_key",))
         account = api("POST /accounts", body)
     text.as_json(account) if as_json else click.echo(account["id"])
 
@@ -107,6 +112,16 @@ def enable(account_id: str, as_json: bool) -> None:
 def disable(account_id: str, as_json: bool) -> None:
     """Take an account out of the pool. Running requests finish."""
     _switch(account_id, "disable", "disabled", as_json)
+
+
+@accounts.command()
+@click.argument("account_id", type=ID)
+@json_option
+def drain(account_id: str, as_json: bool) -> None:
+    """Give an account nothing new; the sessions that are bound to it go on."""
+    with Api() as api:
+        told = api(f"POST /accounts/{account_id}/drain")
+    text.as_json(told) if as_json else text.fields(told)
 
 
 @accounts.command()

@@ -21,6 +21,7 @@ FAMILIES: Mapping[str, frozenset[str]] = {
     "claude": frozenset({"claude-official", "claude-console", "claude-ccr", "bedrock"}),
     "openai": frozenset({"openai", "azure-openai", "openai-responses"}),
     "gemini": frozenset({"gemini"}),
+    "ollama": frozenset({"ollama"}),
 }
 
 

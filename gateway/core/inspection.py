@@ -1,7 +1,7 @@
 """What Redis knows of accounts and limits, read and lifted for operators. Off the hot path, by redis-py.
 
 The automatic state of an account is written by the relay (script `mark`): field `ACCOUNT|SCOPE` of the tenant's state
-hash, the scope being "account", "family:…" or "model:…".
+hash, the scope being "account", "family:…" or "model:…"; `PROXY|account` is that of a proxy.
 """
 
 import time
@@ -11,27 +11,30 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
+from gateway.core import learned
 from gateway.core.counters import BUCKETS, Counter, counter
 from gateway.core.domain import Limit
 from gateway.core.limits import describe
 from gateway.core.names import tenant_prefix
-from gateway.core.state import State, rfc3339
+from gateway.core.scripts import MARK
+from gateway.core.state import BREAKER, State, rfc3339
+
+HISTORY = 7 * 86_400
+"""Seconds for which changes of state are shown."""
 
 
-async def read_state(redis: Redis, tenant_id: str, account_id: str) -> dict[str, Any]:
-    """The account's state as `GET /admin/v1/accounts/{id}/state` gives it."""
+async def read_state(redis: Redis, tenant_id: str, account_id: str, proxy_id: str | None = None) -> dict[str, Any]:
+    """The account's state as `GET /admin/v1/accounts/{id}/state` gives it; its proxy's belongs to it."""
     prefix = tenant_prefix(tenant_id)
     now = time.time()
-    held: Any = await redis.hgetall(prefix + "state")
-    scopes = {
-        field.partition("|")[2]: msgspec.json.decode(text, type=State)
-        for field, text in held.items()
-        if field.startswith(account_id + "|")
-    }
-    current = {scope: state for scope, state in scopes.items() if state.until > now}
-    whole = current.get("account")
-    out = whole if whole is not None and not whole.soft else None
+    scopes = await _states(redis, prefix, account_id)
+    ways = await _states(redis, prefix, proxy_id) if proxy_id else {}
+    cooling = [(scope, state) for scope, state in [*sorted(scopes.items()), *ways.items()] if state.until > now]
+    whole = [state for scope, state in cooling if scope == "account" and not state.soft]
+    out = max(whole, key=lambda state: state.until, default=None)
     found: Any = await redis.lrange(prefix + "h:" + account_id, 0, 49)
+    probed: Any = await redis.hget(prefix + "probed", account_id)
+    told: Any = await redis.hgetall(prefix + "learned")
     history: list[dict[str, Any]] = [msgspec.json.decode(entry) for entry in found]
     return {
         "usable": out is None,
@@ -40,13 +43,44 @@ async def read_state(redis: Redis, tenant_id: str, account_id: str) -> dict[str,
         "source": {"request_id": out.request_id, "status": out.status} if out else None,
         "in_flight": await redis.zcount(prefix + "s:" + account_id, f"({int(now * 1000)}", "+inf"),
         "cooldowns": [
-            {"scope": scope, "reason": state.reason, "until": rfc3339(state.until)}
-            for scope, state in sorted(current.items())
+            {"scope": scope, "reason": state.reason, "until": rfc3339(state.until)} for scope, state in cooling
         ],
-        "breaker": None,
-        "learned_limits": [],
-        "recent": [_shown(entry) for entry in history],
+        "breaker": [_breaker(scope, state, now) for scope, state in sorted(scopes.items()) if _trips(state, now)],
+        "learned_limits": learned.shown(told, account_id, now),
+        "recent": [_shown(entry) for entry in history if entry["at"] > now - HISTORY],
+        "probe": _probe(probed),
     }
+
+
+async def _states(redis: Redis, prefix: str, owner: str) -> dict[str, State]:
+    """By scope, of an account or a proxy."""
+    held: Any = await redis.hgetall(prefix + "state")
+    return {
+        field.partition("|")[2]: msgspec.json.decode(text, type=State)
+        for field, text in held.items()
+        if field.startswith(owner + "|")
+    }
+
+
+def _trips(state: State, now: float) -> bool:
+    return state.reason == BREAKER and (state.until > now or state.half_open(now))
+
+
+def _breaker(scope: str, state: State, now: float) -> dict[str, Any]:
+    return {
+        "scope": scope,
+        "state": "open" if state.until > now else "half_open",
+        "until": rfc3339(state.until),
+        "faults": state.faults,
+    }
+
+
+def _probe(text: str | None) -> dict[str, Any] | None:
+    """The last probe of an account that has them: written by the jobs."""
+    if text is None:
+        return None
+    last: dict[str, Any] = msgspec.json.decode(text)
+    return {**last, "at": rfc3339(last["at"])}
 
 
 def _shown(entry: dict[str, Any]) -> dict[str, Any]:
@@ -66,10 +100,21 @@ async def recover(redis: Redis, tenant_id: str, account_id: str, actor: str) -> 
     names: Any = await redis.hkeys(prefix + "state")
     fields: list[str] = [field for field in names if field.startswith(account_id + "|")]
     for field in fields:
-        entry = {"scope": field.partition("|")[2], "at": time.time(), "state": None, "reason": f"recovered by {actor}"}
-        await redis.hdel(prefix + "state", field)
-        await redis.lpush(prefix + "h:" + account_id, msgspec.json.encode(entry))
+        scope = field.partition("|")[2]
+        entry = {"scope": scope, "at": time.time(), "state": None, "reason": f"recovered by {actor}"}
+        told = msgspec.json.encode(entry)
+        await redis.eval(MARK.source.decode(), 1, prefix, account_id, scope, "", told)
     return len(fields)
+
+
+async def forget(redis: Redis, tenant_id: str, owner: str, actor: str) -> None:
+    """An account or a proxy is gone: its states are lifted, and what was learned of it goes. Its history runs out."""
+    prefix = tenant_prefix(tenant_id)
+    await recover(redis, tenant_id, owner, actor)
+    names: Any = await redis.hkeys(prefix + "learned")
+    if gone := [field for field in names if field.startswith(owner + "|")]:
+        await redis.hdel(prefix + "learned", *gone)
+    await redis.hdel(prefix + "probed", owner)
 
 
 async def read_limits(redis: Redis, tenant_id: str, limits: Sequence[Limit]) -> list[dict[str, Any]]:
@@ -89,6 +134,18 @@ async def read_limits(redis: Redis, tenant_id: str, limits: Sequence[Limit]) -> 
             }
         )
     return shown
+
+
+async def used_up(redis: Redis, tenant_id: str, limits: Sequence[Limit]) -> tuple[bool, float | None]:
+    """Whether one of the limits is reached, and when the last of those has a place again (None: not known)."""
+    prefix = tenant_prefix(tenant_id)
+    now = time.time()
+    ends: list[float | None] = []
+    for limit in limits:
+        used, resets = await _used(redis, prefix, counter(limit, now), now)
+        if used >= limit.max:
+            ends.append(resets)
+    return bool(ends), max((end for end in ends if end is not None), default=None)
 
 
 async def _used(redis: Redis, prefix: str, one: Counter, now: float) -> tuple[int, float | None]:

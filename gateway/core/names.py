@@ -9,12 +9,23 @@ script can hold them together, on Redis Cluster too. Below, `p` is `{pg:NN}:`.
     p w:OWNER:LIMIT  hash: sliding window (n total, o oldest bucket, one field a bucket)
     p d:OWNER:LIMIT:WINDOW   counter of a calendar window
     p k:SESSION      the account that a session sticks to
-    p idle           hash: account → when its last slot was taken, ms
+    p R:RESPONSE     the account that made a response (30 days): the only one that knows it
+    p E:REASONING    the account whose organisation encrypted a piece of reasoning (30 days)
+    p probe:ACCOUNT|SCOPE    the request that tries, alone, whether a breaker may close again (60 s)
+    p faults:ACCOUNT|SCOPE   sorted set: faults that count to a breaker, key and request → when in ms (30 s)
+    p served:ACCOUNT|SCOPE   the last two keys that were served, each with when in ms (30 s)
+    p renew:ACCOUNT  the process that renews the account's credentials (30 s)
+    p refused:ACCOUNT  set while credentials that are refused were renewed within the last minute
+    p idle           hash: account → when its last slot was taken, µs
     p l              sorted set: running requests, request id → end of the lease in ms
     p r              hash: request id → its reservation (the account, and the row's beginning)
     p u              stream: rows for the ledger
-    p state          hash: ACCOUNT|SCOPE → the account's automatic state
+    p state          hash: ACCOUNT|SCOPE → the account's automatic state (PROXY|account → the proxy's)
+    p learned        hash: ACCOUNT|FAMILY → what the upstream said of its own limits
     p h:ACCOUNT      list: changes of that state, newest first
+    p e              stream: those changes that are news (a account, s scope, o old and n new state as JSON or empty, h
+                     history entry), for webhooks; the last 1000 or so, while no jobs take them
+    p probed         hash: account → the last probe of it (see gateway.core.inspection)
     p done           hash: INSTANCE → how far its journal is committed
     pg:gateway:INSTANCE   set while a gateway runs, or another has its journal: its progress is needed
 """
@@ -44,5 +55,18 @@ def gateway_name(instance: str) -> str:
 
 def session_name(tenant_id: str, key_id: str, session: str, scope: str) -> str:
     """A sticky session's name: tenant and key are part of it, so no two keys can meet or steer each other."""
-    text = "\0".join((tenant_id, key_id, scope, session))
-    return "k:" + hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return "k:" + _hashed(tenant_id, key_id, scope, session)
+
+
+def response_name(tenant_id: str, key_id: str, response_id: str) -> str:
+    """The name that holds which account made a response; another key's request for it finds nothing."""
+    return "R:" + _hashed(tenant_id, key_id, response_id)
+
+
+def reasoning_name(tenant_id: str, key_id: str, digest: str) -> str:
+    """The name that holds whose organisation can read a piece of encrypted reasoning, by the piece's digest."""
+    return "E:" + _hashed(tenant_id, key_id, digest)
+
+
+def _hashed(*parts: str) -> str:
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()

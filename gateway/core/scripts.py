@@ -42,8 +42,8 @@ class Script:
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
 
 
-ALL = tuple(Script(name) for name in ("admit", "settle", "renew", "sweep", "mark", "prune"))
-ADMIT, SETTLE, RENEW, SWEEP, MARK, PRUNE = ALL
+ALL = tuple(Script(name) for name in ("admit", "settle", "renew", "sweep", "mark", "prune", "fault"))
+ADMIT, SETTLE, RENEW, SWEEP, MARK, PRUNE, FAULT = ALL
 
 
 def encode(parts: Sequence[Argument]) -> bytes:

@@ -7,6 +7,10 @@ from msgspec import Struct
 
 FOR_EVER = 4102444800.0
 """2100: the end of a state that only an operator lifts."""
+BREAKER = "breaker"
+"""The reason of a state that faults opened. At its end it is half-open until one request has shown which it is."""
+HALF_OPEN_FOR = 600.0
+"""Seconds after its end for which a breaker is half-open at most: what nobody asks for in that time is free again."""
 
 
 class State(Struct, frozen=True):
@@ -19,6 +23,12 @@ class State(Struct, frozen=True):
     status: int = 0
     soft: bool = False
     """Only tried last: the last usable account is never taken out for an overload."""
+    faults: int = 0
+    """Of a breaker: how many faults opened it, its failed probes included."""
+
+    def half_open(self, now: float) -> bool:
+        """Whether one request over all gateways may try, and no other, until it is known how that went."""
+        return self.reason == BREAKER and self.until <= now < self.until + HALF_OPEN_FOR
 
 
 def encode(state: State) -> bytes:

@@ -20,8 +20,9 @@ from gateway.core.migrate import check_revision
 from gateway.core.names import TAGS, prefix
 from gateway.core.pause import pause
 from gateway.core.scripts import SWEEP
+from gateway.core.sealing import Sealer
 from gateway.core.settings import Settings
-from gateway.jobs import ledger, partitions, pruning
+from gateway.jobs import ledger, partitions, probes, pruning, renewals, roles, webhooks
 from gateway.jobs.leader import leadership
 
 _IDLE = 0.2
@@ -66,16 +67,27 @@ async def keep_leading(settings: Settings) -> None:
 
 async def lead(settings: Settings) -> None:
     """Leads until the connection that holds the lock is lost."""
-    async with leadership(settings.database_url) as connection, redis_url.client(settings.redis_url) as redis:
+    async with (
+        leadership(settings.database_url) as connection,
+        redis_url.client(settings.redis_url) as redis,
+        db.engine(settings.database_url, size=4) as engine,
+    ):
+        sessions, sealer = db.sessions(engine), Sealer(settings.master_key_bytes)
         log.info("this process leads the jobs")
+        role = roles.Chain()
         turn = asyncio.Lock()  # asyncpg: one statement at a time on a connection
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(commit_rows(redis, connection, turn))
             tasks.create_task(_every(1.0, lambda: warm(redis)))
             tasks.create_task(_every(_SWEEP_EVERY, lambda: sweep(redis)))
             tasks.create_task(_every(60.0, lambda: pruning.states(redis)))
+            tasks.create_task(_every(60.0, lambda: pruning.learned(redis)))
             tasks.create_task(_every(3600.0, lambda: pruning.journals(redis, connection, turn)))
             tasks.create_task(_every(3600.0, lambda: make_partitions(connection, turn)))
+            tasks.create_task(_every(roles.EVERY, lambda: roles.resolve(sessions, sealer, role)))
+            tasks.create_task(renewals.keep(settings, sessions, sealer, redis))
+            tasks.create_task(webhooks.keep(settings, sessions, sealer, redis))
+            tasks.create_task(probes.keep(settings, sessions, sealer, redis))
             tasks.create_task(_every(1.0, lambda: still_leading(connection, turn)))
 
 

@@ -1,15 +1,18 @@
 """Removes what nobody needs any more and would grow for ever: states that are over, journals of gateways long gone."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
 import asyncpg
 import structlog
 from redis.asyncio import Redis
 
+from gateway.core.learned import decode
 from gateway.core.names import TAGS, gateway_name, prefix
 from gateway.core.scripts import PRUNE
+from gateway.core.state import HALF_OPEN_FOR
 
 GRACE = 60
 """Seconds that a state stays after its end."""
@@ -26,9 +29,24 @@ async def states(redis: Redis) -> int:
     for tag in range(TAGS):
         cursor = ""
         while cursor != "0":
-            page: Any = await redis.eval(PRUNE.source.decode(), 1, prefix(tag), cursor or "0", GRACE)
+            arguments = (prefix(tag), cursor or "0", GRACE, int(HALF_OPEN_FOR) + GRACE)
+            page: Any = await redis.eval(PRUNE.source.decode(), 1, *arguments)
             cursor = str(page[0])
             removed += int(page[1])
+    return removed
+
+
+async def learned(redis: Redis) -> int:
+    """Removes what upstreams said of limits whose windows are over: clients choose the names of some families. One that
+    is said anew at this moment may go too; the next answer brings it back."""
+    removed = 0
+    for tag in range(TAGS):
+        name, past = prefix(tag) + "learned", time.time() - GRACE
+        scanned: AsyncIterator[tuple[str, str]] = cast(Any, redis).hscan_iter(name, count=500)
+        async for field, text in scanned:
+            found = decode(text)
+            if found is None or found.until < past:
+                removed += int(await cast(Any, redis.hdel(name, field)))
     return removed
 
 

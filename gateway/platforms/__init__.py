@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from gateway.platforms import claude_ccr, claude_console, claude_official, gemini, openai, openai_responses
+from gateway.platforms import (
+    azure_openai,
+    bedrock,
+    claude_ccr,
+    claude_console,
+    claude_official,
+    gemini,
+    ollama,
+    openai,
+    openai_responses,
+)
 from gateway.platforms.platform import Platform
 from gateway.platforms.validation import InvalidAccount, validate_for
 
@@ -12,10 +22,13 @@ __all__ = ["PLATFORMS", "InvalidAccount", "validate"]
 
 PLATFORMS: Mapping[str, Platform] = MappingProxyType(
     {
+        "azure-openai": azure_openai.PLATFORM,
+        "bedrock": bedrock.PLATFORM,
         "claude-ccr": claude_ccr.PLATFORM,
         "claude-console": claude_console.PLATFORM,
         "claude-official": claude_official.PLATFORM,
         "gemini": gemini.PLATFORM,
+        "ollama": ollama.PLATFORM,
         "openai": openai.PLATFORM,
         "openai-responses": openai_responses.PLATFORM,
     }

@@ -1,20 +1,15 @@
-"""`claude-official`: Anthropic's own API, by API key or OAuth access token (docs.claude.com/en/api)."""
+"""`claude-official`: Anthropic's own API, by API key or OAuth access token (docs.claude.com/en/api).
 
-from typing import Annotated
+Where OAuth is authorised and renewed is a setting: Anthropic has moved it before. So is the client, the one to which
+the tokens were issued: poolgate has none of its own, and stands in for nobody's.
+"""
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from gateway.core.domain import Account
-from gateway.platforms import anthropic_api, judgement, signing
-from gateway.platforms.platform import Outgoing, Platform
-from gateway.platforms.validation import HeaderText, HttpUrl
-
-Expiry = (
-    Annotated[str, Meta(pattern=r"(?a)\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")]
-    | Annotated[float, Meta(ge=0)]
-    | None
-)
-"""RFC 3339, or seconds since the epoch; `reset.moment` reads both (and milliseconds)."""
+from gateway.platforms import anthropic_api, grants, judgement, signing
+from gateway.platforms.platform import Authorisation, Outgoing, Platform, Renewal
+from gateway.platforms.validation import Expiry, HeaderText, HttpUrl
 
 
 class OAuth(Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,6 +21,7 @@ class OAuth(Struct, frozen=True, forbid_unknown_fields=True):
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
     token_url: HttpUrl | None = None
     authorize_url: HttpUrl | None = None
+    redirect_uri: HttpUrl | None = None
     client_id: HeaderText | None = None
 
 
@@ -38,6 +34,33 @@ def sign(outgoing: Outgoing, account: Account, now: float) -> Outgoing:
     return signing.signed(outgoing, [signing.bearer(signing.secret(account, "access_token"))])
 
 
+def expires(account: Account) -> float | None:
+    return grants.ends(account) if "refresh_token" in account.credentials else None
+
+
+def renew(account: Account, now: float) -> Renewal:
+    token = signing.secret(account, "refresh_token").decode("ascii")
+    named = account.options.get("client_id")
+    return grants.refresh(
+        str(account.options.get("token_url") or AUTHORISATION.token_url),
+        token,
+        str(named) if named else None,
+        now=now,
+        form="json",
+    )
+
+
+AUTHORISATION = Authorisation(
+    authorize_url="https://claude.ai/oauth/authorize",
+    token_url="https://platform.claude.com/v1/oauth/token",  # noqa: S106  # an address
+    redirect_uri="https://platform.claude.com/oauth/code/callback",
+    scope="user:profile user:inference",
+    form="json",
+    # The page at the redirect shows the code, to be pasted.
+    more=(("code", "true"),),
+    sends_state=True,
+)
+
 PLATFORM = Platform(
     name="claude-official",
     family="claude",
@@ -48,5 +71,8 @@ PLATFORM = Platform(
     options=Options,
     sign=sign,
     judge=judgement.judge,
+    expires=expires,
+    renew=renew,
+    authorisation=AUTHORISATION,
     probe=anthropic_api.probe,
 )

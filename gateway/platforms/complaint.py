@@ -3,7 +3,7 @@
 Anthropic `{"type":"error","error":{"type","message"}}`; OpenAI `{"error":{"message","type","param","code"}}`, in
 streams of Responses also `{"type":"error","code","message"}` and `{"response":{"error":…}}`; Google
 `{"error":{"code","message","status","details":[…]}}` (google.rpc.Status), also inside an array; and the shorter
-forms of compatible servers: `{"error":"…"}`, `{"detail":"…"}`, `{"message":"…"}`.
+forms of compatible servers: `{"error":"…"}`, `{"detail":"…"}`, `{"detail":{"code","message"}}`, `{"message":"…"}`.
 """
 
 from typing import Any, cast
@@ -52,7 +52,7 @@ def _error(tree: Any) -> dict[str, Any]:
     if isinstance(tree, list):
         tree = _list(tree)[0] if tree else None
     top = _mapping(tree)
-    error = top.get("error") or _mapping(top.get("response")).get("error")
+    error = top.get("error") or _mapping(top.get("response")).get("error") or _mapping(top.get("detail"))
     if isinstance(error, str):
         return {"message": error, **{name: top[name] for name in ("code", "type") if name in top}}
     return _mapping(error) or top
@@ -74,7 +74,7 @@ def _word(value: Any) -> str:
 
 
 def _message(error: dict[str, Any]) -> str:
-    for name in ("message", "detail"):
+    for name in ("message", "Message", "detail"):
         text = error.get(name)
         if isinstance(text, str):
             return " ".join(text[:_LONGEST_MESSAGE].lower().split()).removeprefix("error: ")

@@ -24,6 +24,8 @@ class Ground(StrEnum):
     """This account does not have this model (or deployment)."""
     UNMET = "unmet"
     """The request asks for what this account does not offer: another may; this one is not at fault."""
+    CONTENT = "content"
+    """What the request says is refused, under a status that otherwise means the account."""
 
 
 _WORDS: Mapping[str, Ground] = {
@@ -36,6 +38,8 @@ _WORDS: Mapping[str, Ground] = {
     "enforced_spend_limit_reached": Ground.MONEY,
     "exceeded_current_quota_error": Ground.MONEY,
     "insufficient_balance": Ground.MONEY,
+    "insufficient_user_quota": Ground.MONEY,
+    "usage_not_included": Ground.MONEY,
     "arrearage": Ground.MONEY,
     "accountoverdueerror": Ground.MONEY,
     "1113": Ground.MONEY,
@@ -47,18 +51,39 @@ _WORDS: Mapping[str, Ground] = {
     "api_key_ip_address_blocked": Ground.CREDENTIALS,
     "api_key_http_referrer_blocked": Ground.CREDENTIALS,
     "access_token_expired": Ground.CREDENTIALS,
+    "token_expired": Ground.CREDENTIALS,
+    "token_invalidated": Ground.CREDENTIALS,
+    "token_revoked": Ground.CREDENTIALS,
     "credentials_missing": Ground.CREDENTIALS,
     "service_disabled": Ground.CREDENTIALS,
     "unsupported_country_region_territory": Ground.REGION,
     "account_deactivated": Ground.DISABLED,
     "organization_disabled": Ground.DISABLED,
     "organization_deactivated": Ground.DISABLED,
+    "deactivated_workspace": Ground.DISABLED,
     "access_terminated": Ground.DISABLED,
     "consumer_suspended": Ground.DISABLED,
 }
 
+_CONTENT_WORDS = frozenset(
+    {"content_filter", "content_policy_violation", "moderation_blocked", "data_inspection_failed", "invalid_prompt"}
+)
+#: xAI names team and key beside it; OpenRouter names the model before it.
+_CONTENT = re.compile(
+    r"content violates usage guidelines|your (?:input|prompt|request) was (?:flagged|rejected)\b"
+    r"|\S+ requires moderation\b"
+)
+
 _MODEL_WORDS = frozenset(
-    {"model_not_found", "deploymentnotfound", "deployment_not_found", "invalidendpointormodel.notfound"}
+    {
+        "model_not_found",
+        "deploymentnotfound",
+        "deployment_not_found",
+        "invalidendpointormodel.notfound",
+        "modelnotopen",
+        "accessdenied.unpurchased",
+        "allocationquota.freetieronly",
+    }
 )
 
 _SUBJECT = r"(?:organi[sz]ation|account|api key|key|project|workspace|team|user|subscription|credential)"
@@ -83,8 +108,11 @@ _SENTENCES: tuple[tuple[re.Pattern[str], Ground], ...] = tuple(
         (r"you have reached your specified (?:workspace )?api usage limits", Ground.MONEY),
         (r"insufficient balance", Ground.MONEY),
         (r"your account is not active, please check your billing", Ground.MONEY),
+        (r"your subscription payment is past due", Ground.MONEY),
         (r"your prepa(?:yment|id) credits are depleted", Ground.MONEY),
         (r"api key (?:not valid|not found|expired)", Ground.CREDENTIALS),
+        (r"oauth token has (?:been revoked|expired)", Ground.CREDENTIALS),
+        (r"the '[^']{1,200}' model is not supported when using codex with a chatgpt account", Ground.MODEL),
         (r"user location is not supported", Ground.REGION),
         (r"country, region, or territory not supported", Ground.REGION),
         (r"gemini api free tier is not available in your country", Ground.REGION),
@@ -101,13 +129,15 @@ _MODEL_SENTENCES = (
         r"(?:not exist|not found|not available|unavailable|access|no longer|retired|decommissioned|deprecated)"
     ),
     re.compile(rf"(?:(?:your|this|the) )?{_SUBJECT}\b.{{0,120}}\baccess to (?:the )?model\b"),
-    re.compile(r"no endpoints found for "),
+    re.compile(r"no endpoints found for |not found the model \S+"),
 )
 _GOOGLE_MODEL = re.compile(r"models/(\S+) is not found for api version \S+ or is not supported for (\w+)")
 
 
 def ground(status: int, said: Complaint) -> Ground | None:
     """What the body says of the account or the model; None when only the status speaks."""
+    if status == 403 and (said.words & _CONTENT_WORDS or _CONTENT.match(said.message)):
+        return Ground.CONTENT
     if status in (403, 404):
         about = _model(said)
         if about:

@@ -36,6 +36,8 @@ _STATUS_OF: Mapping[str, int] = {
     "timeout_error": 504,
 }
 
+_QUOTED = re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*"|`[^`]*`|“[^”]*”)(?!\w)""")
+"""What an upstream repeats of a request: nobody may write `account` into that."""
 _OF_THE_ACCOUNT = re.compile(r"\b(?:account|organi[sz]ation|billing|(?:api|access|your|this) key)\b")
 #: "(org: …, model: claude-…)", "Rate limit reached for gpt-4o in organization org-…": the limit of one model, although
 #: the sentence names its owner.
@@ -51,6 +53,9 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, now: float) -> V
         return _OK
     if 300 <= status < 400:
         return _REDIRECT
+    if status == 413:
+        # Under this status even a limit's words speak of this request alone (Groq).
+        return _CALLER
     said = complaint.read(body, now)
     status = next((_STATUS_OF[word] for word in sorted(said.words) if word in _STATUS_OF), status)
     found = ground(status, said)
@@ -61,6 +66,8 @@ def _by_ground(found: Ground, now: float) -> Verdict:
     match found:
         case Ground.UNMET:
             return _UNMET
+        case Ground.CONTENT:
+            return _CALLER
         case Ground.DISABLED:
             return Verdict(Kind.DISABLE, found.value, scope=Scope.ACCOUNT)
         case Ground.MODEL:
@@ -111,6 +118,7 @@ def _end(headers: Mapping[str, str], said: Complaint, now: float) -> float | Non
 
 
 def _scope(said: Complaint) -> Scope:
-    if _OF_THE_ACCOUNT.search(said.message) and not _OF_A_MODEL.search(said.message):
+    message = _QUOTED.sub("…", said.message)
+    if _OF_THE_ACCOUNT.search(message) and not _OF_A_MODEL.search(message):
         return Scope.ACCOUNT
     return Scope.FAMILY

@@ -9,6 +9,10 @@ LONGEST_PAUSE = 300.0
 
 
 class NetworkFault(StrEnum):
+    UNSENDABLE = "unsendable"
+    """The URL or a header cannot be written: nothing left this process, and nobody upstream is at fault."""
+    PROXY = "proxy"
+    """The way out failed before the upstream was reached: the state is the proxy's, whose accounts may be many."""
     CONNECT = "connect"
     """Name not resolved, refused, unreachable, or not connected in time."""
     TLS = "tls"
@@ -21,18 +25,26 @@ class NetworkFault(StrEnum):
 
 
 def network_verdict(fault: NetworkFault, in_a_row: int, now: float) -> Verdict:
-    """`in_a_row`: network failures of this account without a success between, this one included.
+    """`in_a_row`: failures of this kind without an answer between, this one included; those that only one key met,
+    while others were served, are none (see `gateway.relay.breaker`).
 
     The second in a row puts it out for 30 s, each further one for twice as long, at most 5 min. What happens before
-    a request is written is the account's; afterwards the request may have a part in it, so only its family is out.
+    a request is written is the account's, or its proxy's; afterwards the request may have a part in it, so only its
+    family is out.
     """
-    if fault is NetworkFault.SLOW:
-        return Verdict(Kind.ELSEWHERE, "slow", counts=True)
-    if fault is NetworkFault.GARBLED:
-        return Verdict(Kind.ELSEWHERE, "fault", counts=True)
+    match fault:
+        case NetworkFault.SLOW:
+            return Verdict(Kind.ELSEWHERE, "slow", counts=True)
+        case NetworkFault.GARBLED:
+            return Verdict(Kind.ELSEWHERE, "fault", counts=True)
+        case NetworkFault.UNSENDABLE:
+            return Verdict(Kind.ELSEWHERE, "unmet")
+        case _:
+            pass
+    reason = "proxy" if fault is NetworkFault.PROXY else "network"
     transient = fault is NetworkFault.RESET
     if in_a_row < 2:
-        return Verdict(Kind.ELSEWHERE, "network", transient=transient)
+        return Verdict(Kind.ELSEWHERE, reason, transient=transient)
     pause = min(FIRST_PAUSE * 2 ** min(in_a_row - 2, 8), LONGEST_PAUSE)
     scope = Scope.FAMILY if transient else Scope.ACCOUNT
-    return Verdict(Kind.COOL_DOWN, "network", now + pause, scope, transient=transient)
+    return Verdict(Kind.COOL_DOWN, reason, now + pause, scope, transient=transient)

@@ -6,7 +6,7 @@ Pure: no IO, no framework; the clock is a parameter. One module a platform, one 
 import re
 from collections.abc import Callable, Generator, Mapping
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -82,6 +82,26 @@ beside the account's own (`access_token`, `expires_at` in seconds since the epoc
 Raises NotRenewed."""
 
 
+class Authorisation(Struct, frozen=True):
+    """A vendor's OAuth authorisation by code and PKCE (RFC 6749 §4.1, RFC 7636). The account's options of the same
+    names stand in the place of its addresses and client id: vendors move them."""
+
+    authorize_url: str
+    token_url: str
+    redirect_uri: str
+    scope: str
+    form: Literal["json", "urlencoded"]
+    """How the token endpoint takes the code."""
+    client_id: str | None = None
+    """None: the operator's own must be given."""
+    more: tuple[tuple[str, str], ...] = ()
+    """What else the authorize URL says."""
+    sends_state: bool = False
+    """The token endpoint wants the state too."""
+    learned: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    """The tokens → options that they give, for those that the operator left open."""
+
+
 class Kind(StrEnum):
     """Who is at fault. Only `caller` passes an error answer through to the client."""
 
@@ -145,11 +165,18 @@ class Platform(Struct, frozen=True):
     framing: Callable[[Asked, bytes], Framing | None] | None = None
     """(request, upstream's content type) → how the body of a good answer is re-framed; None: it passes as it is."""
     expires: Callable[[Account], float | None] | None = None
-    """When what the account holds for signing ends (epoch seconds): 0 when nothing is held yet, None when it never
-    does."""
+    """When what the account holds for signing ends (epoch seconds): 0 when nothing is held yet, infinite when nobody
+    said, None when it never does or cannot be renewed."""
     renew: Callable[[Account, float], Renewal] | None = None
     """Gets new secrets for signing. Only called where `expires` is not None, or an answer said so (`Verdict.renew`)."""
+    error: Callable[[int, bytes], bytes] | None = None
+    """(status, body) → the body of an error for the client, where the upstream's own is not the protocol's."""
     explicit_only: bool = False
+    lacks: Callable[[Mapping[str, Any], Mapping[str, Any]], str | None] | None = None
+    """(credentials, options), each valid by itself → the field that they still lack together; `base_url` where only
+    these credentials need one."""
+    authorisation: Authorisation | None = None
+    """How a person may authorise an account, where one can."""
     probe: Callable[[str], tuple[str, str, dict[str, Any]]] | None = None
     """model → (protocol, operation, body) of a cheap request that proves an account works."""
 

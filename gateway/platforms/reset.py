@@ -59,6 +59,15 @@ def moment(value: object, now: float) -> float | None:
     return plausible(seconds if seconds >= _EPOCH_FROM else now + seconds, now)
 
 
+def instant(value: object) -> float | None:
+    """When a token ends: RFC 3339, or seconds or milliseconds since the epoch, as a number or as text; it may be past,
+    and years ahead. Seconds since the epoch, or None."""
+    seconds = delay(value)
+    if seconds is None:
+        return _rfc3339(value) if isinstance(value, str) else None
+    return seconds / 1000 if seconds >= _MILLISECONDS_FROM else seconds
+
+
 def after(value: object, now: float) -> float | None:
     """The end of a wait that begins now (`resets_in_seconds`, RetryInfo's `34s`)."""
     seconds = delay(value)
@@ -82,6 +91,9 @@ def of_headers(headers: Mapping[str, str], now: float) -> float | None:
     A window with nothing remaining is the one that refused: the latest of these. When all have something left (the
     request asked for more than was left), no reset is the answer's own: then `retry-after`, else the earliest of them.
     """
+    plan = _of_plan(headers, now)
+    if plan is not None:
+        return plan
     spent: list[float] = []
     unspent: list[float] = []
     for at, remaining in _windows(headers.items(), now):
@@ -90,6 +102,17 @@ def of_headers(headers: Mapping[str, str], now: float) -> float | None:
         return max(spent)
     wait = retry_after(headers, now)
     return wait if wait is not None else min(unspent, default=None)
+
+
+def _of_plan(headers: Mapping[str, str], now: float) -> float | None:
+    """The end of a ChatGPT plan's window that is used up (`x-codex-{primary,secondary}-used-percent`), the latest."""
+    ends: list[float] = []
+    for window in ("x-codex-primary-", "x-codex-secondary-"):
+        if (delay(headers.get(window + "used-percent")) or 0.0) >= 100:
+            at = moment(headers.get(window + "reset-at"), now)
+            end = at if at is not None else after(headers.get(window + "reset-after-seconds"), now)
+            ends += [] if end is None else [end]
+    return max(ends, default=None)
 
 
 def _windows(headers: Iterable[tuple[str, str]], now: float) -> Iterable[tuple[float, str]]:

@@ -23,6 +23,7 @@ _CLIENTS_OWN = frozenset(
         b"x-goog-api-key",
         b"x-goog-user-project",
         b"api-key",
+        b"ocp-apim-subscription-key",
         b"cookie",
         b"chatgpt-account-id",
         b"openai-organization",

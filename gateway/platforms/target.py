@@ -20,8 +20,8 @@ def placed(asked: Asked, account: Account, platform: Platform) -> Outgoing:
     """The request before it is signed. Raises InvalidBody."""
     if platform.place is not None:
         return platform.place(asked, account)
-    address = url(account, platform, asked.protocol, asked.operation, asked.model, asked.query)
-    return Outgoing("POST", address, asked.headers, asked.body)
+    found = url(account, platform, asked.protocol, asked.operation, asked.model, asked.query)
+    return Outgoing("POST", found, asked.headers, asked.body)
 
 
 def speech(platform: Platform, account: Account, model: str, protocol: str, operation: str, stream: bool) -> Speech:
@@ -38,13 +38,17 @@ def url(account: Account, platform: Platform, protocol: str, operation: str, mod
     Raises KeyError when the platform does not serve the operation (the predicate of the pool has said so before), and
     InvalidBody when a model's name cannot be part of a path.
     """
-    template = platform.serves[protocol, operation]
-    path = _joined(account.base_url or platform.base_url or "", template)
+    return address(account.base_url or platform.base_url or "", platform.serves[protocol, operation], model, query)
+
+
+def address(base: str, template: str, model: str, query: bytes) -> str:
+    """The base with a path template below it. Raises InvalidBody as `url` does."""
+    path = _joined(base, template)
     if "{model}" in template:
         path = _with_model(path, model)
     if not query:
         return path
-    return f"{path}?{_query(query)}"
+    return f"{path}?{query_text(query)}"
 
 
 @lru_cache(maxsize=4096)
@@ -62,20 +66,20 @@ def _joined(base: str, template: str) -> str:
 
 
 def _with_model(path: str, model: str) -> str:
-    """The name keeps its slashes, each segment is escaped whole, the colon too: what follows the last one is the
-    action. A segment that is empty, `.` or `..` would lead elsewhere with the account's key."""
+    """The name keeps its slashes and Vertex' `@`, each segment is escaped whole, the colon too: what follows the last
+    one is the action. A segment that is empty, `.` or `..` would lead elsewhere with the account's key."""
     segments = model.split("/")
     if not all(segment.strip(".") for segment in segments):
         raise InvalidBody("this name of a model cannot be part of a path", "model")
     if model.startswith(_COLLECTIONS):
         path = path.replace("/models/{model}", "/{model}")
     try:
-        escaped = "/".join(quote(segment, safe="") for segment in segments)
+        escaped = "/".join(quote(segment, safe="@") for segment in segments)
     except UnicodeEncodeError:
         raise InvalidBody("the name of the model is not text", "model") from None
     return path.replace("{model}", escaped)
 
 
-def _query(query: bytes) -> str:
+def query_text(query: bytes) -> str:
     """As it came; only bytes that no request line may hold are escaped (spaces, controls, `#`, non-ASCII)."""
     return quote_from_bytes(query, safe=_VISIBLE)

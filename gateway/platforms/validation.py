@@ -18,6 +18,12 @@ from gateway.platforms.platform import Platform
 HeaderText = Annotated[str, Meta(pattern=r"\A[\x21-\x7e]+\Z", max_length=16_384)]
 """Goes into a header: visible ASCII, without spaces."""
 HttpUrl = Annotated[str, Meta(pattern=r"\Ahttps?://[!-~]+\Z", max_length=2_048)]
+Expiry = (
+    Annotated[str, Meta(pattern=r"(?a)\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")]
+    | Annotated[float, Meta(ge=0)]
+    | None
+)
+"""RFC 3339, or seconds since the epoch; `reset.instant` reads both (and milliseconds)."""
 
 _HOST = re.compile(r"[a-z0-9._-]+\Z|[0-9a-f:.]+\Z")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~:@!$&'()*+,=-]*)*\Z")
@@ -38,6 +44,9 @@ def validate_for(
     """Raises InvalidAccount for the first field at fault."""
     _check("credentials", _best(platform.credentials, credentials), credentials)
     _check("options", platform.options, options)
+    lacking = platform.lacks(credentials, options) if platform.lacks else None
+    if lacking and not (lacking == "base_url" and base_url):
+        raise InvalidAccount(lacking, "required with these credentials")
     if base_url:
         check_base_url(base_url)
     elif platform.base_url is None:

@@ -32,6 +32,8 @@ class Peek(Struct, frozen=True):
     session: str | None = None
     """A session id found in the body (metadata.user_id, prompt_cache_key, session_id), unhashed."""
     previous_response_id: str | None = None
+    reasoning: str | None = None
+    """Digest of the last piece of encrypted reasoning in it, which the organisation that made it alone can read."""
 
 
 class InvalidBody(Exception):
@@ -87,7 +89,9 @@ class Reader(Protocol):
     usage_final: bool
     """`usage` is the final report of the answer, not only the opening one."""
     response_id: str | None
-    """OpenAI Responses: `resp_…`."""
+    """OpenAI Responses: `resp_…`, where the upstream keeps the response for a later request."""
+    reasoning: dict[str, None]
+    """OpenAI Responses: digests of the last pieces of encrypted reasoning that the answer gave, in order."""
     characters: int
     """Characters of text delivered so far, for an estimate when the provider's figures never come."""
 
@@ -141,5 +145,7 @@ class Codec(Struct, frozen=True):
     usage_filter: Callable[[], UsageFilter] | None = None
     array_error: Callable[[Problem, Reader], bytes | None] | None = None
     """What ends a broken stream that is a JSON array and was read so far by this reader; None where nothing can."""
+    without_reasoning: Callable[[bytes], bytes] | None = None
+    """The body less its pieces of encrypted reasoning, for an account of another organisation."""
     request_id_header: bytes = b""
     """The name under which clients of the protocol look for a request id in answers that we make."""

@@ -1,11 +1,12 @@
 """OpenAI Responses: https://platform.openai.com/docs/api-reference/responses and its streaming events."""
 
+import re
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from gateway.protocols import requests
+from gateway.protocols import reasoning, requests
 from gateway.protocols.codec import Codec, Endpoint, Peek, Problem, Reader, Usage
 from gateway.protocols.openai_errors import error, failure_status
 from gateway.protocols.reading import (
@@ -28,6 +29,7 @@ _ENDS = {"response.completed", "response.incomplete", "response.failed"}
 
 class _Response(Struct):
     id: Any = None
+    store: Any = None
     status: Any = None
     usage: Any = None
     error: Any = None
@@ -45,6 +47,7 @@ class _Event(Struct):
     code: Any = None
 
 
+_early_id = re.compile(rb'[ \t\n\r]*\{[ \t\n\r]*"id"[ \t\n\r]*:[ \t\n\r]*"(resp_[\w-]{1,200})"')
 _event = msgspec.json.Decoder(_Event)
 _response = msgspec.json.Decoder(_Response)
 _output = msgspec.json.Decoder(_Output)
@@ -74,6 +77,7 @@ class _Stream(StreamReader):
     __slots__ = ()
 
     def _event(self, name: bytes, data: bytes) -> None:
+        reasoning.collect(self.reasoning, data)
         event = decode(_event, data)
         if event is None:
             return
@@ -89,7 +93,8 @@ class _Stream(StreamReader):
             self._fail(failure_status(about), data if event.error else flat)
 
     def _of_response(self, kind: str, response: _Response) -> None:
-        self._identify(response.id)
+        if response.store is not False:
+            self._identify(response.id)
         if kind not in _ENDS:
             return
         if response.usage is not None:
@@ -101,9 +106,17 @@ class _Stream(StreamReader):
 
 
 class _Whole(WholeReader):
+    """The id stands in the first bytes: a client may have read the answer before its end is seen here."""
+
     __slots__ = ()
 
+    def feed(self, data: bytes) -> None:
+        if not self.begun and (found := _early_id.match(data)):
+            self._identify(found[1].decode())
+        super().feed(data)
+
     def _answer(self, data: bytes) -> None:
+        reasoning.collect(self.reasoning, data)
         response = decode(_response, data)
         if response is None:
             self.characters = len(data)
@@ -111,7 +124,10 @@ class _Whole(WholeReader):
         self.complete = response.error is None and response.status != "failed"
         if not self.complete:
             self._fail(*_failure(response.error))
-        self._identify(response.id)
+        if response.store is False:
+            self._forget_id()
+        else:
+            self._identify(response.id)
         self.usage_final = response.usage is not None and self._report(usage, response.usage)
         if not self.usage_final and (body := decode(_output, data)) is not None:
             self.characters = sum(_characters(item) for item in sequence(body.output))
@@ -129,10 +145,11 @@ def peek(endpoint: Endpoint, body: bytes) -> Peek:
     """Raises InvalidBody."""
     found = members(body, requests.WATCHED)
     peeked = requests.peek(found, "max_output_tokens")
-    if "previous_response_id" not in found.raw:
+    piece = reasoning.last(body)
+    if piece is None and "previous_response_id" not in found.raw:
         return peeked
     previous = requests.text(found.raw, "previous_response_id")
-    return msgspec.structs.replace(peeked, previous_response_id=previous)
+    return msgspec.structs.replace(peeked, previous_response_id=previous, reasoning=piece)
 
 
 def rename(endpoint: Endpoint, body: bytes, peeked: Peek, model: str) -> bytes:
@@ -196,4 +213,5 @@ CODEC = Codec(
     error=error,
     stream_error=stream_error,
     limit_headers="openai",
+    without_reasoning=reasoning.without,
 )

@@ -104,6 +104,7 @@ class Answer:
         "complete",
         "failed_first",
         "failure",
+        "reasoning",
         "response_id",
         "usage",
         "usage_final",
@@ -117,6 +118,7 @@ class Answer:
         self.usage: Usage | None = None
         self.usage_final = False
         self.response_id: str | None = None
+        self.reasoning: dict[str, None] = {}
         self.characters = 0
         self._absurd = False
 
@@ -136,6 +138,9 @@ class Answer:
     def _identify(self, value: Any) -> None:
         if isinstance(value, str):
             self.response_id = value
+
+    def _forget_id(self) -> None:
+        self.response_id = None
 
     def _fail(self, status: int, body: bytes) -> None:
         if self.failure is None:

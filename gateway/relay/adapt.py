@@ -44,5 +44,6 @@ def adapt(
     try:
         outgoing = placed(asked, account, platform)
     except InvalidBody as error:
-        raise InvalidRequest(error.message, code="invalid_model", field=error.field) from None
+        code = "invalid_model" if error.field == "model" else None
+        raise InvalidRequest(error.message, code=code, field=error.field) from None
     return asked, platform.sign(outgoing, account, time.time())

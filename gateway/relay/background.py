@@ -6,7 +6,7 @@ One task group owns all of it; a loop that fails is logged and goes on, since no
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,9 +20,9 @@ from gateway.core.names import CUT_CHANNEL, prefix, tag_of
 from gateway.core.pause import pause
 from gateway.core.scripts import RENEW, RedisGone
 from gateway.core.services import configuration
-from gateway.relay.admit import LEASE_MS
 from gateway.relay.gate import Gate
 from gateway.relay.meter import reservation
+from gateway.relay.offer import LEASE_MS
 
 POLL = 1.0
 _NOT_IN_SNAPSHOT = frozenset({"key", "user", "cut"})
@@ -107,14 +107,13 @@ async def copy_states(gate: Gate) -> None:
     """The accounts' states of all tags that have accounts, in one write."""
     tags = {tag_of(tenant_id) for tenant_id in gate.snapshot.by_tenant}
     asked = [gate.scripts.command(b"HGETALL", prefix(tag) + "state") for tag in tags]
+    learned = [gate.scripts.command(b"HGETALL", prefix(tag) + "learned") for tag in tags]
     epochs = {tag: gate.scripts.command(b"GET", prefix(tag) + "epoch") for tag in tags}
-    fields: dict[str, str] = {}
     own = gate.states.written()
-    for future in asked:
-        flat = await future
-        fields.update(zip((k.decode() for k in flat[::2]), (v.decode() for v in flat[1::2]), strict=True))
+    fields = await _fields(asked)
     gate.redis_at = time.monotonic()
     gate.states.replace(fields, own)
+    gate.states.replace_learned(await _fields(learned), time.time())
     for tag, future in epochs.items():
         epoch = await future
         if gate.epochs.setdefault(tag, epoch) != epoch:
@@ -122,6 +121,14 @@ async def copy_states(gate: Gate) -> None:
             gate.epochs[tag] = epoch
             gate.redis_back()
     gate.admission.cold = None in gate.epochs.values()
+
+
+async def _fields(hashes: Iterable[asyncio.Future[Any]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for future in hashes:
+        flat = await future
+        found.update(zip((k.decode() for k in flat[::2]), (v.decode() for v in flat[1::2]), strict=True))
+    return found
 
 
 async def renew(gate: Gate) -> None:

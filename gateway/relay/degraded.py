@@ -57,6 +57,23 @@ class LocalLimits:
             if counter.limit.on_limiter_failure == "closed":
                 raise Unavailable("Limits cannot be checked at the moment.", code="overloaded", retry_after=1)
             self._check(counter, now)
+        self.take(counters)
+
+    def room(self, counters: Sequence[Counter]) -> bool:
+        """Whether an account's own limits have a place: what has none is another account's turn, and no error."""
+        now = time.monotonic()
+        try:
+            for counter in counters:
+                if counter.limit.on_limiter_failure == "closed":
+                    return False
+                self._check(counter, now)
+        except LimitReached:
+            return False
+        return True
+
+    def take(self, counters: Sequence[Counter]) -> None:
+        """A place under each, that was there when it was looked for."""
+        now = time.monotonic()
         for counter in counters:
             if counter.kind != "C":
                 self._admitted.setdefault(counter.name, []).append(now)

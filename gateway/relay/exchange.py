@@ -67,6 +67,14 @@ class Exchange:
         self.answered_at = 0.0
         self.timing = (0.0, 0.0, 0.0)
         """Seconds of authenticate, choose, admit."""
+        self.claim: tuple[str, float] | None = None
+        """The scope of the half-open breaker whose one probe this request is, and since when."""
+        self.organisation: str | None = None
+        """Whose encrypted reasoning the request holds; None when it holds none."""
+        self.adjusted = ""
+        """What was taken out of the request for this account: `encrypted_content`."""
+        self.response_id: str | None = None
+        """Of the answer, once it is bound to the account."""
         self.ended = False
         self.drained = 0
         self.tap: Tap | None = None
@@ -289,6 +297,12 @@ class Exchange:
         elif self.row.ending == "gateway_lost":
             self.row.status = error.http_status
             self.row.error_code = error.code
+
+    @property
+    def served(self) -> bool:
+        """Whether the upstream gave what was asked for, to its end or to the client's leaving."""
+        reader = self.reader
+        return reader is not None and reader.begun and reader.failure is None and self.failure is None
 
     def attempt(self) -> Attempt:
         return self.row.attempts[-1]

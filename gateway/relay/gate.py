@@ -20,10 +20,12 @@ from gateway.core.scripts import Scripts, scripts
 from gateway.core.sealing import Sealer
 from gateway.core.services import configuration
 from gateway.core.settings import Settings
+from gateway.core.state import FOR_EVER
 from gateway.platforms import PLATFORMS
 from gateway.protocols.codec import Codec, Peek, Usage
-from gateway.relay.admit import Admission
+from gateway.relay.admit import Admission, BoundElsewhere, SlotsTaken, response_not_found
 from gateway.relay.authenticate import Keys
+from gateway.relay.breaker import Reached, scope_of_family
 from gateway.relay.degraded import LocalLimits
 from gateway.relay.exchange import Exchange
 from gateway.relay.journal import Journal
@@ -31,9 +33,10 @@ from gateway.relay.meter import finish
 from gateway.relay.settle import Settler
 from gateway.routing.authorise import Route
 from gateway.routing.call import Call
-from gateway.routing.choose import Candidate, choose, exclusions, no_account, serving
+from gateway.routing.choose import Candidate, Exclusion, choose, excluded, exclusions, kind_of, no_account, serving
 from gateway.routing.states import States
 from gateway.upstream import Egress, Upstream
+from gateway.upstream.renewal import Renewals
 
 #: Platforms whose options let the gateway ask for usage on behalf of a client.
 _ASKS_USAGE = frozenset(
@@ -61,6 +64,7 @@ class Gate:
         self.redis = redis
         self.scripts = hot
         self.upstream = upstream
+        self.renewals = Renewals(sessions, sealer, redis, upstream, self.reload)
         self.journal = journal
         self.settler = Settler(journal, hot, settings.spool)
         self.local = LocalLimits(settings.workers)
@@ -75,7 +79,7 @@ class Gate:
         """Digests of an older pepper that were met, and what is to be stored in their place."""
         self.prices = prices.shipped()
         self.exchanges: dict[str, Exchange] = {}
-        self.network_failures: dict[str, int] = {}
+        self.reached = Reached()
         self.without_usage: dict[str, float] = {}
         self.renewal = asyncio.Event()
         """Set: the leases of what runs are renewed now."""
@@ -144,23 +148,35 @@ class Gate:
         return time.monotonic() - max(self.database_at, self.redis_at) > self.settings.stale_max
 
     def usable(self, route: Route, tried: Collection[str]) -> Sequence[Candidate]:
-        """The candidates that have not been tried; empty when there is none."""
+        """The candidates that have not been tried; empty when there is none, as for what one account alone knows.
+
+        Of one tier those come first that have just answered: attempts are few, and not there to find out about others.
+        """
+        if route.previous_response_id:
+            return ()
         try:
             found = choose(route, self.snapshot, self.states, time.time())
         except GatewayError:
             return ()
-        return [one for one in found if one.account.id not in tried]
+        answering = self.states.answering
+        left = [one for one in found if one.account.id not in tried]
+        return sorted(left, key=lambda one: (one.tier, one.account.id not in answering))
 
-    def no_account(self, route: Route, *, busy: int = 0) -> Unavailable:
-        """What a client is told when the last account it could use has failed, or `busy` ones have no slot free."""
+    def no_account(self, route: Route, taken: SlotsTaken | None = None) -> Unavailable:
+        """What a client is told when the last account it could use has failed, or those there are were `taken`."""
         now = time.time()
-        return no_account(exclusions(route, self.snapshot, self.states, now), now, busy=busy)
+        found = [*exclusions(route, self.snapshot, self.states, now), *(taken.exclusions if taken else ())]
+        return no_account(found, now, busy=taken.busy if taken else 0)
 
-    def network_failed(self, account_id: str) -> int:
-        """How often in a row the account could not be reached, this time included."""
-        count = self.network_failures.get(account_id, 0) + 1
-        self.network_failures[account_id] = count
-        return count
+    def bound_elsewhere(self, route: Route, bound: BoundElsewhere) -> GatewayError:
+        """The request goes to one account or nowhere, and that one is no candidate: it comes back, or it does not."""
+        account, now = self.snapshot.accounts.get(bound.account_id), time.time()
+        exclusion = excluded(account, route, self.states, now) if account else Exclusion("deleted")
+        if exclusion is None:
+            return bound
+        if exclusion.until is None or exclusion.until >= FOR_EVER:
+            return response_not_found()
+        return no_account([exclusion], now)
 
     def asks_usage(self, account: Account, codec: Codec, peek: Peek) -> bool:
         """Whether we ask for a stream's usage because the client did not."""
@@ -176,7 +192,10 @@ class Gate:
 
     def admitted(self, exchange: Exchange) -> None:
         self.exchanges[exchange.call.request_id] = exchange
-        self.states.began(exchange.lease.candidate.account.id)
+        candidate = exchange.lease.candidate
+        self.states.began(candidate.account.id)
+        if candidate.looked_at and (peers := self.states.latencies.of(kind_of(exchange.route))):
+            peers.looked(time.time())
 
     def moved(self, before: str, after: str) -> None:
         """A failover took a running request from one account to another."""
@@ -191,7 +210,10 @@ class Gate:
         self.states.ended(lease.candidate.account.id)
         self.admission.release(lease)
         row = ledger.encode(exchange.row)
-        self.settler.settle(lease.tag, lease.request_id, lease.candidate.account.id, lease.names, row)
+        account_id, served = lease.candidate.account.id, ("", "")
+        if exchange.served:
+            served = (f"{account_id}|{scope_of_family(lease.candidate.model)}", exchange.route.caller.key_id)
+        self.settler.settle(lease.tag, lease.request_id, account_id, lease.names, row, served)
 
     def hold_body(self, call: Call, size: int) -> None:
         """Counts a request body against the process's bound. Raises Unavailable when it would not fit."""
@@ -228,5 +250,6 @@ async def open_gate(settings: Settings) -> AsyncGenerator[Gate]:
         stack.callback(journal.close)
         gate = Gate(settings, db.sessions(engine), Sealer(settings.master_key_bytes), redis, hot, upstream, journal)
         hot.reconnected = gate.redis_back
+        await stack.enter_async_context(gate.renewals)
         await gate.reload()
         yield gate

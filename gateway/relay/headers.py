@@ -63,11 +63,20 @@ _NOT_DOWN = HOP_BY_HOP | {
     b"openai-project",
     b"x-ms-region",
     b"x-ms-client-request-id",
+    b"x-ms-deployment-name",
     b"apim-request-id",
     b"azureml-model-session",
     b"x-goog-project-id",
 }
-_NOT_DOWN_PREFIXES = (b"x-amzn-", b"anthropic-ratelimit-", b"x-ratelimit-", b"ratelimit", b"x-poolgate-", b"x-codex-")
+_NOT_DOWN_PREFIXES = (
+    b"x-amzn-",
+    b"x-ms-spillover-",
+    b"anthropic-ratelimit-",
+    b"x-ratelimit-",
+    b"ratelimit",
+    b"x-poolgate-",
+    b"x-codex-",
+)
 
 
 @lru_cache(4096)

@@ -4,14 +4,17 @@ import asyncio
 import time
 
 from gateway.core.errors import GatewayError, Internal, InvalidRequest
+from gateway.platforms import PLATFORMS
 from gateway.protocols import CODECS
 from gateway.protocols.codec import InvalidBody
 from gateway.relay import meter
-from gateway.relay.admit import SlotsTaken
+from gateway.relay.admit import BoundElsewhere, SlotsTaken
 from gateway.relay.authenticate import authenticate
+from gateway.relay.bindings import bind_answer
 from gateway.relay.downstream import Downstream
 from gateway.relay.exchange import Exchange, Phase
 from gateway.relay.gate import Gate
+from gateway.relay.marking import release
 from gateway.relay.reply import answer_headers, names_account
 from gateway.relay.send import Outcome, send
 from gateway.routing.authorise import authorise
@@ -43,6 +46,8 @@ async def relay(call: Call, gate: Gate, downstream: Downstream) -> None:
         exchange.failed(Internal("internal"))
         raise
     finally:
+        bind_answer(gate, exchange)
+        release(gate, exchange)
         exchange.settle()
 
 
@@ -58,13 +63,15 @@ async def admitted(call: Call, gate: Gate, downstream: Downstream) -> Exchange:
     except InvalidBody as error:
         raise InvalidRequest(error.message, field=error.field) from None
     route = authorise(call, caller, peek, gate.snapshot.providers(caller.tenant_id))
-    candidates = choose(route, gate.snapshot, gate.states, time.time())
+    candidates = choose(route, gate.snapshot, gate.states, time.time(), turn=True)
     row = meter.opening(call, route, peek)
     chosen = time.perf_counter()
     try:
         lease = await gate.admission.admit(call.request_id, route, candidates, meter.reservation(row), None)
     except SlotsTaken as full:
-        raise gate.no_account(route, busy=full.busy) from None
+        raise gate.no_account(route, full) from None
+    except BoundElsewhere as bound:
+        raise gate.bound_elsewhere(route, bound) from None
     exchange = Exchange(call, route, peek, lease, row, downstream, gate.settle)
     exchange.timing = (authenticated - call.started, chosen - authenticated, time.perf_counter() - chosen)
     gate.admitted(exchange)
@@ -82,6 +89,8 @@ async def deliver(exchange: Exchange, outcome: Outcome, gate: Gate) -> None:
     if names_account(outcome.body, exchange.lease.candidate.account):
         raise InvalidRequest("The upstream refused the request.", status=outcome.status)
     exchange.phase = Phase.OVER
+    platform = PLATFORMS[exchange.lease.candidate.account.platform]
+    body = platform.error(outcome.status, outcome.body) if platform.error else outcome.body
     exchange.row.status = outcome.status
-    headers = answer_headers(exchange, outcome.headers, len(outcome.body))
-    exchange.downstream.respond(outcome.status, headers, outcome.body)
+    headers = answer_headers(exchange, outcome.headers, len(body))
+    exchange.downstream.respond(outcome.status, headers, body)

@@ -1,6 +1,9 @@
 """The answer's head for the client: the upstream's, less what it may not see, with what we add."""
 
 import time
+from typing import Any
+
+import msgspec
 
 from gateway.core.domain import Account
 from gateway.relay.exchange import Exchange
@@ -9,6 +12,7 @@ from gateway.relay.standing import limit_headers
 from gateway.routing.call import Call, Header
 
 _STREAM: list[Header] = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
+_OF_A_KEY_FILE = ("project_id", "client_email", "client_id", "private_key_id", "private_key")
 _REPLACED = frozenset({b"cache-control", b"x-accel-buffering"})
 
 
@@ -32,6 +36,8 @@ def answer_headers(exchange: Exchange, headers: list[Header], length: int | None
     kept += own_headers(call)
     kept += limit_headers(codec.limit_headers, exchange.lease.standings, time.time())
     kept.append((b"server-timing", _timing(exchange)))
+    if exchange.adjusted:
+        kept.append((b"x-poolgate-adjusted", exchange.adjusted.encode()))
     if exchange.route.caller.debug:
         account = exchange.lease.candidate.account
         kept += [
@@ -54,6 +60,15 @@ def _timing(exchange: Exchange) -> bytes:
 
 def names_account(body: bytes, account: Account) -> bool:
     """Whether an error that would pass through holds this account's own ids or secrets."""
-    values = [secret.reveal() for secret in account.credentials.values()]
+    values = [text for secret in account.credentials.values() for text in _texts(secret.reveal())]
     values += [value for value in account.options.values() if isinstance(value, str)]
     return any(len(value) >= 6 and value.encode() in body for value in values)
+
+
+def _texts(secret: str) -> list[str]:
+    """A secret; of a service account's key file what is its own, since much of it is the same for everybody."""
+    try:
+        held = msgspec.json.decode(secret, type=dict[str, Any]) if secret.startswith("{") else {}
+    except msgspec.MsgspecError:
+        held = {}
+    return [secret, *(str(held[name]) for name in _OF_A_KEY_FILE if name in held)]

@@ -11,38 +11,31 @@ import time
 from collections.abc import Sequence
 
 import structlog
-from msgspec import Struct
 
-from gateway.core.errors import GatewayError, LimitReached, NotFound, Unavailable, UpstreamFailed, UpstreamTimeout
+from gateway.core.errors import LimitReached, Unavailable
 from gateway.core.ledger import Attempt
 from gateway.platforms import PLATFORMS
-from gateway.platforms.grounds import Ground
 from gateway.platforms.judgement import HALF_HOUR
-from gateway.platforms.network import NetworkFault, network_verdict
-from gateway.platforms.platform import Framing, Headers, Kind, Scope, Verdict
+from gateway.platforms.platform import Asked, Framing, Headers, Kind, NotRenewed, Scope, Verdict
 from gateway.platforms.validation import InvalidAccount
+from gateway.protocols.codec import Reader
 from gateway.relay.adapt import adapt
+from gateway.relay.bindings import bind_response, legible, movable, stay_with_organisation
+from gateway.relay.blame import Outcome, given_up, judged, unreached
+from gateway.relay.breaker import scope_of_family
 from gateway.relay.exchange import Exchange
 from gateway.relay.gate import Gate
-from gateway.relay.marking import recovered, troubled
+from gateway.relay.learning import learn
+from gateway.relay.marking import claimed, recovered, troubled
+from gateway.relay.renewal import ready, refused, unrenewed
 from gateway.routing.choose import Candidate
-from gateway.upstream import Answer, BadAnswer, ConnectionBroken, DialFailed, Failure, TimedOut
+from gateway.upstream import Answer, ConnectionBroken, Failure, Truncated
 
 ERROR_BODY = 1 << 20
 _SHORT_WAIT = 5.0
 _ERROR_SECONDS = 10.0
 log = structlog.get_logger()
-_REQUEST_IDS = (b"request-id", b"x-request-id", b"apim-request-id", b"x-amzn-requestid")
-
-
-class Outcome(Struct):
-    """What one attempt came to. `body` is the whole answer when the status is an error's."""
-
-    verdict: Verdict
-    status: int = 0
-    headers: Headers = []
-    body: bytes | None = None
-    failure: Failure | None = None
+_REQUEST_IDS = (b"request-id", b"x-request-id", b"apim-request-id", b"x-amzn-requestid", b"x-oai-request-id")
 
 
 async def send(exchange: Exchange, gate: Gate) -> Outcome:
@@ -50,18 +43,21 @@ async def send(exchange: Exchange, gate: Gate) -> Outcome:
 
     Raises the GatewayError of the last attempt when none of the accounts could serve.
     """
+    if exchange.route.reasoning is not None:
+        await stay_with_organisation(gate, exchange)
+    claimed(exchange)
     tried: set[str] = set()
     while True:
         candidate = exchange.lease.candidate
         tried.add(candidate.account.id)
-        outcome = await _attempt(gate, exchange, candidate)
+        outcome = await _attempt(gate, exchange)
         if outcome.verdict.kind in {Kind.OK, Kind.CALLER}:
             return outcome
         others = gate.usable(exchange.route, tried)
         troubled(gate, exchange, candidate, outcome.verdict, outcome.status, last=not others)
         if not _may_go_on(gate, exchange, outcome):
             raise given_up(gate, exchange, outcome)
-        if not _stays(exchange, outcome) and await _moved(gate, exchange, candidate, others):
+        if not _stays(exchange, outcome) and await _moved(gate, exchange, candidate, movable(exchange, others)):
             continue
         if not await _again(gate, exchange, candidate, outcome):
             raise given_up(gate, exchange, outcome)
@@ -76,6 +72,7 @@ async def _moved(gate: Gate, exchange: Exchange, candidate: Candidate, others: S
     except (LimitReached, Unavailable):
         return False
     gate.moved(candidate.account.id, exchange.lease.candidate.account.id)
+    claimed(exchange)
     return True
 
 
@@ -103,7 +100,7 @@ def _deadline(gate: Gate, exchange: Exchange) -> float:
 async def _again(gate: Gate, exchange: Exchange, candidate: Candidate, outcome: Outcome) -> bool:
     """No other account is left: whether the same one may be tried once more, after its wait."""
     verdict, failure = outcome.verdict, outcome.failure
-    if isinstance(failure, ConnectionBroken) and failure.stale:
+    if isinstance(failure, ConnectionBroken) and (failure.stale or exchange.peek.stream):
         return sum(attempt.account_id == candidate.account.id for attempt in exchange.row.attempts) == 1
     if failure is not None or not verdict.transient:
         return False
@@ -116,37 +113,54 @@ async def _again(gate: Gate, exchange: Exchange, candidate: Candidate, outcome: 
     return True
 
 
-async def _attempt(gate: Gate, exchange: Exchange, candidate: Candidate) -> Outcome:
-    """One account's turn. An upstream that does not know how it is asked for usage is asked once more without."""
-    account = candidate.account
+async def _attempt(gate: Gate, exchange: Exchange) -> Outcome:
+    """One account's turn. Credentials that it refuses are renewed once, where they can be, and it is asked again."""
+    outcome = await _asked(gate, exchange)
+    if outcome.verdict.renew and _may_go_on(gate, exchange, outcome):
+        try:
+            if await refused(gate, exchange):
+                outcome = await _asked(gate, exchange)
+        except NotRenewed as error:
+            outcome.verdict = unrenewed(gate, exchange, error).verdict
+    return outcome
+
+
+async def _asked(gate: Gate, exchange: Exchange) -> Outcome:
+    """An upstream that does not know how it is asked for usage is asked once more without."""
+    account = exchange.lease.candidate.account
     asks = gate.asks_usage(account, exchange.codec, exchange.peek)
-    outcome = await _request(gate, exchange, candidate, asks_usage=asks)
+    outcome = await _request(gate, exchange, asks_usage=asks)
     if asks and outcome.status in {400, 422} and b"stream_options" in (outcome.body or b""):
-        outcome = await _request(gate, exchange, candidate, asks_usage=False)
+        outcome = await _request(gate, exchange, asks_usage=False)
         if outcome.verdict.kind is Kind.OK:
             # Only now: a client's own fault in `stream_options` must not end the asking for the others.
             gate.refuses_usage(account.id)
     return outcome
 
 
-async def _request(gate: Gate, exchange: Exchange, candidate: Candidate, *, asks_usage: bool) -> Outcome:
+async def _request(gate: Gate, exchange: Exchange, *, asks_usage: bool) -> Outcome:
     """One request to one account, up to the moment its answer has begun or has failed."""
+    candidate = exchange.lease.candidate
     row, account = exchange.row, candidate.account
     row.account_id, row.platform, row.provider = account.id, account.platform, account.provider
     row.model_used = candidate.model
     attempt = Attempt(account.id, account.platform, candidate.model, time.time())
     row.attempts.append(attempt)
     try:
+        candidate = await ready(gate, exchange)
         outcome = await _exchange(gate, exchange, candidate, asks_usage=asks_usage)
-        gate.network_failures.pop(account.id, None)
+        gate.reached.answered(account, scope_of_family(candidate.model))
     except Failure as failure:
-        outcome = Outcome(_network(gate, exchange, candidate, failure), failure=failure)
+        outcome = unreached(gate, exchange, candidate, failure)
+    except NotRenewed as error:
+        outcome = unrenewed(gate, exchange, error)
     except InvalidAccount as error:
         log.error("an account's stored values cannot be used", account=account.id, field=error.field)
         outcome = Outcome(Verdict(Kind.COOL_DOWN, "credentials", time.time() + HALF_HOUR, Scope.ACCOUNT))
     attempt.status = outcome.status
     attempt.outcome = outcome.verdict.reason or outcome.verdict.kind
     attempt.upstream_request_id = _request_id(outcome.headers)
+    learn(gate, exchange, candidate, outcome)
     if outcome.verdict.kind is Kind.OK:
         recovered(gate, exchange, candidate)
     else:
@@ -155,41 +169,62 @@ async def _request(gate: Gate, exchange: Exchange, candidate: Candidate, *, asks
 
 
 async def _exchange(gate: Gate, exchange: Exchange, candidate: Candidate, *, asks_usage: bool) -> Outcome:
-    call, route, peek, account = exchange.call, exchange.route, exchange.peek, candidate.account
-    codec = exchange.codec
+    route, account = exchange.route, candidate.account
+    call, peek = legible(exchange, account)
     exchange.answer = exchange.reader = None  # nothing of an earlier attempt is measured
     asked, outgoing = adapt(call, route, peek, candidate, asks_usage=asks_usage)
-    timeouts = account.timeouts
     answer = await gate.upstream.open(
-        outgoing, pool_key=account.id, timeouts=timeouts, stream=peek.stream, proxy=account.proxy
+        outgoing, pool_key=account.id, timeouts=account.timeouts, stream=peek.stream, proxy=account.proxy
     )
     exchange.answered_at = time.perf_counter()
     if not 200 <= answer.status < 300:
         exchange.answer = answer
         if peek.stream:
             answer.rearm(_ERROR_SECONDS)  # an error is said at once; the silence of a stream is not meant for it
-        return _judged(candidate, answer.status, answer.headers, await _error_body(answer))
+        return judged(candidate, answer.status, answer.headers, await _error_body(answer))
     if peek.stream:
-        answer.rearm(timeouts.first_event)
+        answer.rearm(account.timeouts.first_event)
+    return await _begun(gate, exchange, candidate, asked, answer, asks_usage=asks_usage)
+
+
+async def _begun(
+    gate: Gate, exchange: Exchange, candidate: Candidate, asked: Asked, answer: Answer, *, asks_usage: bool
+) -> Outcome:
+    """A good head came: waits until the answer has begun, which may be with an error all the same."""
+    stream, codec = exchange.peek.stream, exchange.codec
     content_type = next((value for name, value in answer.headers if name == b"content-type"), b"")
-    platform = PLATFORMS[account.platform]
+    platform = PLATFORMS[candidate.account.platform]
     framing = platform.framing(asked, content_type) if platform.framing else None
     if framing is not None:
         content_type = framing.content_type
-    events = peek.stream and content_type.startswith(b"text/event-stream")
-    reader = codec.reader(route.endpoint, events)
+    events = stream and content_type.startswith(b"text/event-stream")
+    reader = codec.reader(exchange.route.endpoint, events)
     taken_out = codec.usage_filter() if asks_usage and events and codec.usage_filter else None
     await exchange.listen(answer, reader, events=events, framing=framing, usage=taken_out)
-    if exchange.failure is not None and not (peek.stream and reader.begun):
+    if exchange.failure is not None and not (stream and reader.begun):
         raise exchange.failure
-    if reader.failure is not None and reader.failed_first and peek.stream:
-        outcome = _judged(candidate, reader.failure.status, answer.headers, reader.failure.body)
+    if framing is not None and not stream and (failed := _not_assembled(candidate, answer, reader, framing)):
+        return failed
+    if reader.failure is not None and reader.failed_first and stream:
+        outcome = judged(candidate, reader.failure.status, answer.headers, reader.failure.body)
         if outcome.verdict.kind is not Kind.CALLER:
             answer.close()
             return outcome
-    if peek.stream:
+    if stream:
         answer.rearm(None)
+    if reader.response_id is not None:
+        await bind_response(gate, exchange)
     return Outcome(Verdict(Kind.OK), answer.status, reframed(answer.headers, framing))
+
+
+def _not_assembled(candidate: Candidate, answer: Answer, reader: Reader, framing: Framing) -> Outcome | None:
+    """What was wrong with an answer that was put together from a stream, before any of it went out: an error inside is
+    the answer. Raises Truncated for one without its end: the upstream may have billed it."""
+    if reader.failure is not None:
+        return judged(candidate, reader.failure.status, reframed(answer.headers, framing), reader.failure.body)
+    if not reader.complete:
+        raise Truncated("the stream ended before its last event")
+    return None
 
 
 def reframed(headers: Headers, framing: Framing | None) -> Headers:
@@ -207,39 +242,5 @@ async def _error_body(answer: Answer) -> bytes:
         return b""
 
 
-def _judged(candidate: Candidate, status: int, headers: Headers, body: bytes) -> Outcome:
-    names = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
-    verdict = PLATFORMS[candidate.account.platform].judge(status, names, body, time.time())
-    return Outcome(verdict, status, headers, body)
-
-
-def _network(gate: Gate, exchange: Exchange, candidate: Candidate, failure: Failure) -> Verdict:
-    if isinstance(failure, TimedOut):
-        return network_verdict(NetworkFault.SLOW, 0, time.time())
-    if isinstance(failure, DialFailed):
-        fault = NetworkFault.TLS if failure.reason == "tls" else NetworkFault.CONNECT
-    else:
-        fault = NetworkFault.GARBLED if isinstance(failure, BadAnswer) else NetworkFault.RESET
-    in_a_row = gate.network_failed(candidate.account.id)
-    return network_verdict(fault, in_a_row, time.time())
-
-
 def _request_id(headers: Headers) -> str | None:
     return next((value[:200].decode("latin-1") for name, value in headers if name in _REQUEST_IDS), None)
-
-
-def given_up(gate: Gate, exchange: Exchange, outcome: Outcome) -> GatewayError:
-    """What the client is told when no account could serve: the last attempt decides."""
-    verdict, status, failure = outcome.verdict, outcome.status, outcome.failure
-    if isinstance(failure, TimedOut) or status in {408, 424, 504}:
-        return UpstreamTimeout("The upstream did not answer in time.")
-    if failure is not None:
-        return UpstreamFailed("The upstream could not be reached.")
-    if verdict.reason == Ground.MODEL.value or (verdict.reason == "unmet" and status == 404):
-        name = exchange.route.model
-        return NotFound(f"No account serves the model {name!r} so.", code="model_not_found", field="model")
-    if verdict.reason in {"credentials", "disabled", "forbidden", "region"} or status in {401, 403}:
-        return UpstreamFailed("The upstream refused the account.", code="upstream_auth_failed")
-    if status in {402, 429, 503, 529} or verdict.reason == "money":
-        return gate.no_account(exchange.route)
-    return UpstreamFailed("The upstream failed.")

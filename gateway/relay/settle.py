@@ -29,6 +29,8 @@ _STUCK = 10.0
 _LONGEST_STUCK = 600.0
 _KNOWN_EVERY = 60.0
 _KNOWN_FOR = 86400
+_NOBODY = ("", "")
+"""A row that is sent late says nothing of who is served now."""
 log = structlog.get_logger()
 
 Arguments = list[bytes | str | int]
@@ -75,13 +77,23 @@ class Settler:
         self._known_at = float("-inf")
         self.resent = 0
 
-    def settle(self, tag: int, request_id: str, account_id: str, names: list[str], row: bytes) -> None:
-        """The end of a request: its row is kept, its leases are given back."""
+    def settle(
+        self,
+        tag: int,
+        request_id: str,
+        account_id: str,
+        names: list[str],
+        row: bytes,
+        served: tuple[str, str] = _NOBODY,
+    ) -> None:
+        """The end of a request: its row is kept, its leases are given back. `served`: "ACCOUNT|SCOPE" and the key, of a
+        request that was served."""
         sequence = self._journal.append(tag, row)
         if not self._live:
             self._keep(tag, sequence, names)
             return
-        arguments: Arguments = [request_id, account_id, self._journal.instance, sequence, row, STREAM_LIMIT, *names]
+        arguments: Arguments = [request_id, account_id, self._journal.instance, sequence, row, STREAM_LIMIT]
+        arguments += (*served, *names)
         try:
             future = self._scripts.call(SETTLE, prefix(tag), arguments)
         except RedisGone:
@@ -204,7 +216,7 @@ class Settler:
             named = _NAMED.decode(row)
             names = self._names.get((tag, sequence), []) if instance == self._journal.instance else []
             arguments: Arguments = [named.request_id, named.account_id or "", instance, sequence, row, STREAM_LIMIT]
-            arguments += names
+            arguments += (*_NOBODY, *names)
             calls.append((sequence, self._scripts.call(SETTLE, prefix(tag), arguments)))
         full = False
         for sequence, call in calls:

@@ -46,6 +46,9 @@ class Route(Struct, frozen=True):
     stream: bool = False
     session: str | None = None
     previous_response_id: str | None = None
+    """Known to one account alone: the request goes there, or nowhere."""
+    reasoning: str | None = None
+    """The digest of encrypted reasoning in the request, which one organisation alone can read: it is preferred."""
 
 
 @lru_cache(4096)
@@ -84,6 +87,7 @@ def authorise(call: Call, caller: Caller, peek: Peek, providers: Collection[str]
         stream=peek.stream,
         session=session_of(call, peek),
         previous_response_id=peek.previous_response_id,
+        reasoning=peek.reasoning,
     )
 
 

@@ -1,14 +1,22 @@
 """Which accounts may serve a request, in the order in which they are tried. Pure.
 
-`excluded` is the one predicate: choosing, lists and explanations all ask it.
+`excluded` is the one predicate: choosing, lists and explanations all ask it. Candidates are ordered by tier, and within
+one by the strategy of the pool that decides. A tier is the account's priority (1 to 100) and more, so that each of
+these is worse than all before it whatever the priority:
+
+    1000  near a limit that its upstream told of, or slow against its peers
+    2000  speaks the protocol by translation only
+    4000  overloaded, and the last that was usable when that was found: only tried last
+    8000  draining: for what is bound to it alone
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import groupby
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from gateway.core.domain import Account
+from gateway.core.domain import Account, Pool, Strategy
 from gateway.core.errors import Forbidden, GatewayError, InvalidRequest, NotFound, Unavailable
 from gateway.core.snapshot import Snapshot
 from gateway.core.state import FOR_EVER
@@ -16,12 +24,16 @@ from gateway.platforms import PLATFORMS
 from gateway.platforms.platform import Speech, model_family
 from gateway.platforms.target import speech
 from gateway.routing.authorise import Route, matches
+from gateway.routing.latency import NOBODY, Kind
 from gateway.routing.states import States
+from gateway.routing.strategies import Turn
 
-_SWITCHED_OFF = frozenset({"disabled", "expired"})
+_SWITCHED_OFF = frozenset({"disabled", "expired", "draining"})
 _SOFT_WAIT = 2.0
-_LAST = 1000
-"""Added to the tier of an account that is only tried last."""
+_LATE, _TRANSLATED, _SOFT, _DRAINING = 1000, 2000, 4000, 8000
+_LOOK = -1
+"""The tier of a slow account that is looked at again, with this one request."""
+_family = lru_cache(8192)(model_family)
 
 
 class Exclusion(Struct, frozen=True):
@@ -36,6 +48,19 @@ class Candidate(Struct, frozen=True):
     model: str
     """The upstream's name of the model."""
     tier: int
+    translated: bool = False
+    slow: bool = False
+    """Against its peers: a session does not stay with it."""
+    probe: str = ""
+    """The scope of its breaker that is half-open: one request over all gateways may try (`p probe:ACCOUNT|SCOPE`,
+    claimed when it is admitted)."""
+    strategy: Strategy = "least_busy"
+    """How it is chosen among those of its tier."""
+
+    @property
+    def looked_at(self) -> bool:
+        """It is slow, and gets this one request to see whether it still is."""
+        return self.tier == _LOOK
 
 
 @lru_cache(65536)
@@ -45,9 +70,18 @@ def serves(account: Account, model: str) -> bool:
 
 def speaks(account: Account, route: Route, model: str) -> Speech:
     """How the account serves the route's operation with this model of its upstream."""
-    endpoint, platform = route.endpoint, PLATFORMS[account.platform]
-    operation = endpoint.action or endpoint.operation
-    return speech(platform, account, model, endpoint.protocol, operation, route.stream)
+    endpoint = route.endpoint
+    return _spoken(account, model, endpoint.protocol, endpoint.action or endpoint.operation, route.stream)
+
+
+@lru_cache(65536)
+def _spoken(account: Account, model: str, protocol: str, operation: str, stream: bool) -> Speech:
+    return speech(PLATFORMS[account.platform], account, model, protocol, operation, stream)
+
+
+def kind_of(route: Route) -> Kind:
+    """What is asked for, as far as the time to the first byte is alike for it."""
+    return route.caller.tenant_id, _family(route.model), route.endpoint.operation, route.stream
 
 
 @lru_cache(4096)
@@ -77,36 +111,112 @@ def excluded(account: Account, route: Route, states: States, now: float) -> Excl
         return Exclusion("disabled")
     if account.expires_at is not None and account.expires_at <= now:
         return Exclusion("expired")
-    state = states.of(account.id, model_family(model), model, now)
+    if account.draining and not (route.session or route.previous_response_id or route.reasoning):
+        return Exclusion("draining")
+    state = states.of(account.id, _family(model), model, now)
     if state is not None and not state.soft:
         return Exclusion(state.reason, state.until)
+    if account.proxy is not None and (out := states.of(account.proxy.id, "", "", now)) is not None:
+        return Exclusion(out.reason, out.until)
     return None
 
 
-def choose(route: Route, snapshot: Snapshot, states: States, now: float) -> Sequence[Candidate]:
-    """The candidates, best first. Raises the error that says why there is none."""
+def choose(route: Route, snapshot: Snapshot, states: States, now: float, *, turn: bool = False) -> Sequence[Candidate]:
+    """The candidates, best first. `turn`: a request is really given to one of them, so that the next turn is another's.
+
+    Raises the error that says why there is none.
+    """
     candidates: list[Candidate] = []
     found: list[Exclusion] = []
+    peers = states.latencies.of(kind_of(route))
+    slow = peers.slow if peers else NOBODY
     for account in serving(snapshot, route.caller.tenant_id, route.model):
         exclusion = excluded(account, route, states, now)
-        if exclusion is not None:
+        if exclusion is None:
+            candidates.append(_candidate(account, route, states, slow, now))
+        else:
             found.append(exclusion)
-            continue
-        model = account.model_map.get(route.model, route.model)
-        soft = states.of(account.id, model_family(model), model, now) is not None
-        candidates.append(Candidate(account, model, account.priority + (_LAST if soft else 0)))
     if not candidates:
         raise nobody(route, found, now)
-    in_flight, last_used = states.in_flight, states.last_used
-    if len(candidates) > 1:
-        candidates.sort(
-            key=lambda one: (
-                one.tier,
-                in_flight.get(one.account.id, 0) / (one.account.max_concurrency or 100),
-                last_used.get(one.account.id, 0),
-            )
+    if len(candidates) == 1:
+        return candidates
+    if turn and peers and peers.look(now) and slow:
+        best = min(one.tier for one in candidates)
+        # Of those that would be among the best if they were not slow: priorities hold all the same.
+        looked_at = peers.longest_unseen(
+            [one.account.id for one in candidates if one.slow and one.tier - _LATE <= best]
         )
-    return candidates
+        candidates = [
+            structs.replace(one, tier=_LOOK, slow=False) if one.account.id == looked_at else one for one in candidates
+        ]
+    in_flight, last_used = states.in_flight, states.last_used
+    candidates.sort(
+        key=lambda one: (
+            one.tier,
+            in_flight.get(one.account.id, 0) / (one.account.max_concurrency or 100),
+            last_used.get(one.account.id, 0),
+        )
+    )
+    return _arranged(candidates, route, snapshot, states, turn)
+
+
+def _candidate(account: Account, route: Route, states: States, slow: frozenset[str], now: float) -> Candidate:
+    model = account.model_map.get(route.model, route.model)
+    late = account.id in slow
+    translated = speaks(account, route, model) is Speech.TRANSLATED
+    tier, probe = account.priority, ""
+    if late or (states.near and states.near_limit(account.id, _family(model), now)):
+        tier += _LATE
+    if translated:
+        tier += _TRANSLATED
+    if account.draining:
+        tier += _DRAINING
+    if states.scopes(account.id):
+        family = _family(model)
+        tier += _SOFT if states.of(account.id, family, model, now) else 0
+        probe = states.half_open(account.id, family, model, now)
+    return Candidate(account, model, tier, translated, late, probe)
+
+
+def _arranged(
+    candidates: list[Candidate], route: Route, snapshot: Snapshot, states: States, taken: bool
+) -> list[Candidate]:
+    """Each tier by the strategy of the pool that decides there. The candidates come least busy first."""
+    special = _special(snapshot)
+    if not special:
+        return candidates
+    arranged: list[Candidate] = []
+    for _, group in groupby(candidates, key=lambda one: one.tier):
+        tier = list(group)
+        pool = None if special.isdisjoint(tier[0].account.pools) else _deciding(tier, route, snapshot)
+        if pool is None or pool.strategy == "least_busy":
+            arranged += tier
+            continue
+        peers = states.latencies.of(kind_of(route))
+        # Only the turn of the best tier is taken: nobody is given a request by what stands behind.
+        first = taken and not arranged
+        turn = Turn(
+            states.turns, pool.id, _family(route.model), peers, lambda one: states.last_used.get(one, 0), taken=first
+        )
+        arranged += [structs.replace(one, strategy=pool.strategy) for one in turn.arrange(pool.strategy, tier)]
+    return arranged
+
+
+@lru_cache(4)
+def _special(snapshot: Snapshot) -> frozenset[str]:
+    """The pools that choose otherwise than is usual."""
+    return frozenset(pool.id for pool in snapshot.pools.values() if pool.strategy != "least_busy")
+
+
+def _deciding(tier: Sequence[Candidate], route: Route, snapshot: Snapshot) -> Pool | None:
+    """Of the pools that all these accounts are in, the first in the key's order; for a key that is not bound to a pool,
+    the first by name."""
+    shared = set(tier[0].account.pools).intersection(*(one.account.pools for one in tier[1:]))
+    known = [pool for name in shared if (pool := snapshot.pools.get(name))]
+    order = route.caller.pools
+    return min(
+        known, key=lambda pool: (order.index(pool.id) if pool.id in order else len(order), pool.name), default=None
+    )
 
 
 def exclusions(route: Route, snapshot: Snapshot, states: States, now: float) -> Sequence[Exclusion]:
@@ -116,7 +226,7 @@ def exclusions(route: Route, snapshot: Snapshot, states: States, now: float) -> 
         exclusion = excluded(account, route, states, now)
         if exclusion is None:
             model = account.model_map.get(route.model, route.model)
-            soft = states.of(account.id, model_family(model), model, now)
+            soft = states.of(account.id, _family(model), model, now)
             # It is tried all the same, as soon as the client comes again: no need to send it away for long.
             exclusion = soft and Exclusion(soft.reason, min(soft.until, now + _SOFT_WAIT))
         if exclusion is not None:

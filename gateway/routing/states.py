@@ -9,7 +9,12 @@ from collections.abc import Mapping
 
 import msgspec
 
+from gateway.core.learned import Learned, decode
 from gateway.core.state import State
+from gateway.routing.latency import Latencies
+from gateway.routing.strategies import Turns
+
+_WRITE_EVERY = 1.0
 
 
 class States:
@@ -22,7 +27,16 @@ class States:
         """Requests of this process by account."""
         self.last_used: dict[str, int] = {}
         """A number that grows with each request given to an account: the lowest has been idle longest."""
+        self.answering: set[str] = set()
+        """Accounts whose last request here was answered, for all that is known."""
         self._uses = 0
+        self.latencies = Latencies()
+        self.turns = Turns()
+        self.near: dict[tuple[str, str], float] = {}
+        """Account and family → until when it is near a limit of its upstream."""
+        self._learned: dict[tuple[str, str], Learned] = {}
+        self._told: dict[tuple[str, str], float] = {}
+        """When this process wrote it to Redis last."""
 
     def began(self, account_id: str) -> None:
         """A request was given to the account."""
@@ -59,6 +73,46 @@ class States:
         hard = [state for state in current if not state.soft]
         return max(hard or current, key=lambda state: state.until, default=None)
 
+    def half_open(self, account_id: str, family: str, model: str, now: float) -> str:
+        """The scope of a breaker that one request may try whether to close; "" when there is none."""
+        scopes = self._held.get(account_id)
+        if not scopes:
+            return ""
+        names = ("account", f"family:{family}", f"model:{model}")
+        return next((name for name in names if name in scopes and scopes[name].half_open(now)), "")
+
+    def learn(self, account_id: str, family: str, found: Learned) -> bool:
+        """What the upstream just said of its limits. Returns whether it is to be written: once a second at most."""
+        key = account_id, family
+        self._learn(key, found)
+        if 0 <= found.at - self._told.get(key, 0.0) < _WRITE_EVERY:
+            return False
+        self._told[key] = found.at
+        return True
+
+    def near_limit(self, account_id: str, family: str, now: float) -> bool:
+        return self.near.get((account_id, family), 0.0) > now
+
+    def replace_learned(self, fields: Mapping[str, str], now: float) -> None:
+        """What Redis holds. The newest counts; what is over is forgotten."""
+        for field, text in fields.items():
+            account_id, _, family = field.partition("|")
+            found, held = decode(text), self._learned.get((account_id, family))
+            if found is not None and found.until > now and (held is None or held.at < found.at):
+                self._learn((account_id, family), found)
+        for key in [key for key, found in self._learned.items() if found.until <= now]:
+            del self._learned[key]
+            self.near.pop(key, None)
+            self._told.pop(key, None)
+
+    def _learn(self, key: tuple[str, str], found: Learned) -> None:
+        self._learned[key] = found
+        until = found.near_until()
+        if until > found.at:
+            self.near[key] = until
+        else:
+            self.near.pop(key, None)
+
     def written(self) -> Mapping[tuple[str, str], State | None]:
         """What this process has written so far: a copy of Redis that is asked for now will hold it."""
         return dict(self._own)
@@ -73,7 +127,7 @@ class States:
                 state = msgspec.json.decode(text, type=State)
             except msgspec.MsgspecError:
                 continue
-            if state.until > now:
+            if state.until > now or state.half_open(now):
                 held.setdefault(account_id, {})[scope] = state
         for key, state in confirmed.items():
             if self._own.get(key) is state:
@@ -81,6 +135,6 @@ class States:
         for (account_id, scope), state in self._own.items():
             if state is None:
                 held.get(account_id, {}).pop(scope, None)
-            elif state.until > now:
+            elif state.until > now or state.half_open(now):
                 held.setdefault(account_id, {})[scope] = state
         self._held = held

@@ -3,6 +3,7 @@
 The policy is pure (`refusal`); `addresses` adds the resolver. An address is refused unless it is public, or the
 operator's allow list names it; our own listening ports are refused always; plain http goes to allowed private
 addresses only. What passed is what is dialled: the caller connects to an address of the answer, never to the name.
+Through a proxy, its own address and a target that is an address are checked; a name is resolved by the proxy.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from msgspec import Struct
 
+from gateway.core.domain import Proxy
 from gateway.upstream.failures import DialFailed
 from gateway.upstream.request import Origin
 
@@ -46,6 +48,9 @@ _SPECIAL_V6 = (
     IPv6Network("2002::/16"),  # 6to4
     IPv6Network("3fff::/20"),
 )
+
+_PLAIN = "plain http goes to allowed private addresses only"
+_LOCAL = "through a proxy it would be the proxy's own machine"
 
 
 def is_public(address: Address) -> bool:
@@ -122,7 +127,7 @@ class Egress:
         if port in self._own_ports and own(address):
             return "it is a port of our own"
         if is_public(address):
-            return None if scheme == "https" else "plain http goes to allowed private addresses only"
+            return _PLAIN if scheme == "http" else None
         if any(entry.names(address, port) for entry in self._allow):
             return None
         return "it is not a public address, and the allow list does not name it"
@@ -132,7 +137,33 @@ class Egress:
 
         Raises DialFailed with reason `dns` or `egress`.
         """
+        return await self._addresses(origin.scheme, origin.host, origin.port)
+
+    async def proxy_addresses(self, proxy: Proxy) -> list[str]:
+        """Of the proxy itself, which may be public whatever it speaks: what goes through it is encrypted.
+
+        Raises DialFailed with reason `proxy`.
+        """
+        try:
+            return await self._addresses("proxy", proxy.host, proxy.port)
+        except DialFailed as failure:
+            raise DialFailed(f"proxy {proxy.id}: {failure}", reason="proxy") from failure
+
+    def check_beyond(self, origin: Origin) -> None:
+        """A target that a proxy will dial: an address is checked as if it were dialled from here, a name is the
+        proxy's to resolve, and the certificate says who is there. Raises DialFailed with reason `egress`.
+        """
         host, port = origin.host, origin.port
+        try:
+            why = self.refusal(origin.scheme, ip_address(host), port)
+        except ValueError:
+            why = _LOCAL if f".{host.rstrip('.')}".endswith(".localhost") else None
+            if origin.scheme == "http":
+                why = _PLAIN
+        if why is not None:
+            raise DialFailed(f"{host} port {port} is refused: {why}", reason="egress")
+
+    async def _addresses(self, scheme: str, host: str, port: int) -> list[str]:
         try:
             found: Sequence[str] = [str(ip_address(host))]
         except ValueError:
@@ -142,7 +173,7 @@ class Egress:
                 raise DialFailed(f"{host} does not resolve: {error}", reason="dns") from error
         checked: dict[str, None] = {}
         for text in found:
-            why = self.refusal(origin.scheme, ip_address(text), port)
+            why = self.refusal(scheme, ip_address(text), port)
             if why is not None:
                 raise DialFailed(f"{host} ({text}) port {port} is refused: {why}", reason="egress")
             checked[text] = None

@@ -1,9 +1,10 @@
 """How an exchange with an upstream can fail, as the relay needs to know it: who to blame, and may it be tried again."""
 
+import ssl
 from typing import Literal
 
 Phase = Literal["connect", "head", "first_event", "body", "idle", "total"]
-DialReason = Literal["request", "egress", "dns", "refused", "unreachable", "tls", "timeout"]
+DialReason = Literal["request", "egress", "dns", "refused", "unreachable", "tls", "timeout", "proxy"]
 
 
 class Failure(Exception):
@@ -23,12 +24,24 @@ class DialFailed(Failure):
     """No connection was made, so nothing was sent.
 
     `reason`: `request` (the URL or a header cannot be written safely), `egress` (refused by policy), `dns`,
-    `refused`, `unreachable`, `tls` (handshake or certificate), `timeout` (the account's `connect` seconds ran out).
+    `refused`, `unreachable`, `tls` (handshake or certificate), `timeout` (the account's `connect` seconds ran out),
+    `proxy`: the account's proxy is at fault, not the account. What a working proxy says of the target is the target's.
     """
 
     def __init__(self, message: str, *, reason: DialReason) -> None:
         super().__init__(message, phase="connect", sent=False)
         self.reason: DialReason = reason
+
+
+def dial_failed(where: str, error: OSError) -> DialFailed:
+    """By what the operating system or the TLS library said of a dial."""
+    if isinstance(error, ssl.SSLError):
+        return DialFailed(f"{where}: {error}", reason="tls")
+    if isinstance(error, ConnectionRefusedError):
+        return DialFailed(f"{where}: refused", reason="refused")
+    if isinstance(error, TimeoutError):
+        return DialFailed(f"{where}: no answer", reason="timeout")
+    return DialFailed(f"{where}: {error}", reason="unreachable")
 
 
 class ConnectionBroken(Failure):

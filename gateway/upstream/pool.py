@@ -1,4 +1,4 @@
-"""Connections kept for reuse, and new ones: resolve, check, dial, TLS."""
+"""Connections kept for reuse, and new ones: resolve, check, dial, TLS, or the same through a proxy."""
 
 import asyncio
 import ssl
@@ -10,8 +10,9 @@ import certifi
 from gateway.core.domain import Proxy
 from gateway.upstream.connection import Connection
 from gateway.upstream.egress import Egress
-from gateway.upstream.failures import DialFailed
+from gateway.upstream.failures import DialFailed, dial_failed
 from gateway.upstream.request import Origin
+from gateway.upstream.tunnel import tunnelled
 
 IDLE_SECONDS = 60.0
 IDLE_PER_ROUTE = 128
@@ -94,6 +95,8 @@ class Pool:
 
     async def dial(self, route: Route, seconds: float) -> Connection:
         """A new connection within so many seconds, from the resolver to the end of the handshake. Raises DialFailed."""
+        if route.proxy is not None:
+            return await self._through(route, route.proxy, seconds)
         try:
             async with asyncio.timeout(seconds):
                 return await self._dial(route, seconds)
@@ -111,7 +114,7 @@ class Pool:
                 async with asyncio.timeout(share):
                     return await self._connect(loop, route, address)
             except (OSError, TimeoutError) as error:
-                failure = _dial_failed(route.origin, address, error)
+                failure = dial_failed(f"{route.origin.host} ({address}) port {route.origin.port}", error)
         assert failure is not None
         raise failure
 
@@ -131,6 +134,14 @@ class Pool:
         self.connections[connection] = route
         return connection
 
+    async def _through(self, route: Route, proxy: Proxy, seconds: float) -> Connection:
+        self.dials += 1
+        tunnel = await tunnelled(self._egress, self._context, proxy, route.origin, seconds)
+        connection = Connection(asyncio.get_running_loop(), self, f"{route.origin.host} (through {proxy.id})")
+        tunnel.become(connection)
+        self.connections[connection] = route
+        return connection
+
     async def close(self) -> None:
         """Cut every connection; running exchanges fail with it."""
         for connection in list(self.connections):
@@ -139,14 +150,3 @@ class Pool:
             if not self.connections:
                 break
             await asyncio.sleep(0)
-
-
-def _dial_failed(origin: Origin, address: str, error: OSError) -> DialFailed:
-    where = f"{origin.host} ({address}) port {origin.port}"
-    if isinstance(error, ssl.SSLError):
-        return DialFailed(f"{where}: {error}", reason="tls")
-    if isinstance(error, ConnectionRefusedError):
-        return DialFailed(f"{where}: refused", reason="refused")
-    if isinstance(error, TimeoutError):
-        return DialFailed(f"{where}: no answer", reason="timeout")
-    return DialFailed(f"{where}: {error}", reason="unreachable")

@@ -4,6 +4,7 @@ import re
 
 from msgspec import Struct
 
+from gateway.core.hosts import HOST, read_host, written
 from gateway.platforms.platform import Outgoing
 from gateway.upstream.failures import DialFailed
 
@@ -26,13 +27,8 @@ _OURS = frozenset(
 )
 _BODYLESS = frozenset(("GET", "DELETE", "OPTIONS"))
 _METHOD = re.compile(r"[A-Z]{1,16}")
-# No userinfo, no whitespace, no backslash, nothing but ASCII: one way to read it, for us and for the resolver.
-_ORIGIN = re.compile(r"(https?)://([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
+_ORIGIN = re.compile(rf"(https?)://({HOST})(?::([0-9]{{1,5}}))?")
 _TARGET = re.compile(r"/[\x21\x22\x24-\x7e]*")
-# A last label that is a number makes the C resolver read the host as an address (2130706433, 0x7f.1, 0177.0.0.1).
-_NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?")
-_OCTET = r"(?:0|[1-9][0-9]{0,2})"
-_DOTTED = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 
 
 class Origin(Struct, frozen=True):
@@ -49,14 +45,12 @@ class Origin(Struct, frozen=True):
         match = _ORIGIN.fullmatch(text)
         if match is None:
             raise ValueError("not an http(s) URL of the form scheme://host[:port]/path")
-        scheme, host, digits = match.group(1), match.group(2).lower(), match.group(3)
-        if _NUMERIC.fullmatch(host) and not _DOTTED.fullmatch(host):
-            raise ValueError("the host is a number in disguise")
+        scheme, host, digits = match.group(1), read_host(match.group(2)), match.group(3)
         port = DEFAULT_PORTS[scheme] if digits is None else int(digits)
         if not 0 < port < 65536:
             raise ValueError("the port is out of range")
-        authority = host if port == DEFAULT_PORTS[scheme] else f"{host}:{port}"
-        return cls(scheme, host.strip("[]"), port, authority.encode())
+        authority = written(host) if port == DEFAULT_PORTS[scheme] else f"{written(host)}:{port}"
+        return cls(scheme, host, port, authority.encode())
 
 
 def split(url: str) -> tuple[str, str]:

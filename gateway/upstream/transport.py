@@ -59,6 +59,8 @@ def _translated(failure: Failure, request: httpx.Request) -> httpx.TransportErro
     if isinstance(failure, DialFailed):
         if failure.reason == "request":
             return httpx.UnsupportedProtocol(text, request=request)
+        if failure.reason == "proxy":
+            return httpx.ProxyError(text, request=request)
         kind = httpx.ConnectTimeout if failure.reason == "timeout" else httpx.ConnectError
         return kind(text, request=request)
     if isinstance(failure, TimedOut):

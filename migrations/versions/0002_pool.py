@@ -37,6 +37,7 @@ CREATE TABLE webhooks (
     name TEXT NOT NULL,
     kind TEXT NOT NULL,
     url BYTEA NOT NULL,
+    host TEXT NOT NULL,
     secret BYTEA,
     events TEXT[] NOT NULL,
     enabled BOOLEAN DEFAULT 'true' NOT NULL,
@@ -51,8 +52,10 @@ CREATE UNIQUE INDEX uq_webhooks_tenant_id_name ON webhooks (tenant_id, name);
 CREATE TABLE deliveries (
     id UUID NOT NULL,
     webhook_id UUID NOT NULL,
+    subject TEXT NOT NULL,
     event JSONB NOT NULL,
     attempts INTEGER DEFAULT '0' NOT NULL,
+    first_at timestamptz NOT NULL,
     next_at timestamptz,
     delivered_at timestamptz,
     status INTEGER,

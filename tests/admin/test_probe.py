@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from admin import probe
-from gateway.core.domain import Account
-from gateway.core.secret import Secret
+from gateway.local.sandbox import running
 from tests.admin.conftest import Api
 
 SECRET = "sk-ant-canary-of-the-probe-0123456789"
@@ -19,41 +17,6 @@ NAMES = iter(range(1000))
 def draft(**more: Any) -> dict[str, Any]:
     name = f"probed {next(NAMES)}"
     return {"name": name, "platform": "claude-official", "credentials": {"api_key": SECRET}, **more}
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("nothing to hide", "nothing to hide"),
-        ("your key own-secret-1234 is wrong", "your key [secret] is wrong"),
-        ("own-secret-1234-longer", "[secret]"),
-        ("abc", "abc"),
-        ("sk-live-abcdefghijkl", "[secret]"),
-        ("Authorization: Bearer abcdefghijkl", "Authorization: [secret]"),
-        ("eyJhbGciOiJIUzI1NiJ9.e30.x", "[secret]"),
-        ("a\x00\r\n\x1b[31mb\u202ec", "a [31mb c"),
-        ("x" * 600, "x" * probe.LONGEST),
-        ("y" * 495 + " own-secret-1234", "y" * 495 + " [sec"),
-    ],
-)
-def test_clean(text: str, shown: str):
-    """A secret too short to be one stays; one that goes on as another does is hidden as a whole."""
-    assert probe.clean(text, ["abc", "own-secret-1234", "own-secret-1234-longer"]) == shown
-
-
-@pytest.mark.parametrize(
-    ("models", "model_map", "known"),
-    [
-        ((), {}, None),
-        (("claude-*", "gpt-?", "o[13]"), {}, None),
-        (("claude-*", "claude-x"), {}, "claude-x"),
-        (("claude-x",), {"*": "y", "mine": "theirs"}, "mine"),
-    ],
-)
-def test_known_model(models: tuple[str, ...], model_map: dict[str, str], known: str | None):
-    credentials = {"api_key": Secret(SECRET)}
-    account = Account("acct_x", "ten_x", "n", "openai", "", credentials, models=models, model_map=model_map)
-    assert probe.known_model(account) == known
 
 
 class Upstream:
@@ -117,3 +80,19 @@ async def test_an_upstream_that_is_not_there_or_not_allowed(root: Api, upstream:
         result = await root(f"POST /accounts/{made['id']}/test")
         assert (result["ok"], result["status"]) == (False, None)
         assert result["message"]
+
+
+async def test_credentials_that_have_ended_are_renewed_for_the_test(root: Api, upstream: Upstream):
+    async with running() as sandbox:
+        held = {"access_token": "at-old", "refresh_token": "rt-probe", "expires_at": 1_000_000_000}
+        options = {"token_url": sandbox.url + "/oauth/token", "client_id": "c"}
+        asked = draft(base_url=upstream.url, credentials=held, options=options, models=["claude-x"])
+        made = await root("POST /accounts", asked, expect=201)
+        upstream.says("200 OK", b'{"type":"message"}')
+        assert (await root(f"POST /accounts/{made['id']}/test"))["ok"]
+        assert b"Bearer at-1-sandbox" in upstream.read
+        asked = draft(base_url=upstream.url, credentials={**held, "refresh_token": "revoked"}, options=options)
+        made = await root("POST /accounts", asked, expect=201)
+        refused = await root(f"POST /accounts/{made['id']}/test", expect=409)
+        assert "invalid_grant" in json.dumps(refused)
+        assert "revoked" not in json.dumps(refused)

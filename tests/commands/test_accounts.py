@@ -70,3 +70,9 @@ async def test_a_secret_on_the_command_line_is_refused(commands: Commands):
     done = await commands(f"accounts add --platform openai --name x --credential api_key={SECRET}", expect=2)
     assert "secrets are not read from the command line" in done.stderr
     assert SECRET not in done.output
+
+
+async def test_an_account_without_a_secret(commands: Commands, upstream: Running):
+    line = ["accounts", "add", "--platform", "ollama", "--name", "bare", "--base-url", upstream.url, "--no-credential"]
+    made = await commands.json([*line, "--model", "sandbox-*"])
+    assert made["credential_fields"] == []

@@ -8,12 +8,14 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from gateway.core.counters import counter
-from gateway.core.inspection import read_limits, read_state, recover, reset_limits
+from gateway.core.inspection import forget, read_limits, read_state, recover, reset_limits
+from gateway.core.learned import Window, learned
+from gateway.core.learned import encode as encode_learned
 from gateway.core.limits import parse
 from gateway.core.names import tenant_prefix
 from gateway.core.redis import client, connector
 from gateway.core.scripts import ADMIT, MARK, Scripts, scripts
-from gateway.core.state import State, encode, rfc3339
+from gateway.core.state import BREAKER, HALF_OPEN_FOR, State, encode, rfc3339
 
 TENANT = "ten_1"
 PREFIX = tenant_prefix(TENANT)
@@ -41,7 +43,8 @@ async def mark(hot: Scripts, account: str, scope: str, state: State | None, at: 
 async def admit(hot: Scripts, identity: str, limits, account: str = "a") -> list:
     counters = [counter(limit, time.time()) for limit in limits]
     flat = [part for one in counters for part in (one.kind, one.name, one.limit.max, one.span)]
-    arguments = [identity, 60_000, "{}", "", 1, "", "busy", "1", len(counters), *flat, 1, account, 0, 1, ""]
+    head = [identity, 60_000, "{}", "", 1, "", "busy", "1", "", "", len(counters), len(counters)]
+    arguments = [*head, *flat, 1, account, 0, 1, "", ""]
     return await hot.run(ADMIT, PREFIX, arguments)
 
 
@@ -49,7 +52,7 @@ async def test_an_account_without_trouble(redis: Redis, hot: Scripts) -> None:
     await admit(hot, "x", ())
     assert await read_state(redis, TENANT, "a") == {
         "usable": True, "reason": None, "until": None, "source": None, "in_flight": 1, "cooldowns": [],
-        "breaker": None, "learned_limits": [], "recent": [],
+        "breaker": [], "learned_limits": [], "recent": [], "probe": None,
     }  # fmt: skip
 
 
@@ -72,12 +75,51 @@ async def test_a_soft_state_is_shown_and_usable(redis: Redis, hot: Scripts) -> N
 
 
 async def test_a_state_that_has_ended_is_history(redis: Redis, hot: Scripts) -> None:
-    await mark(hot, "a", "account", State("limit", time.time() - 1, request_id="req_1", status=429), at=1_700_000_000)
+    now = time.time()
+    for days, reason in ((8, "forgotten"), (6, "limit")):
+        state = State(reason, now - 1, request_id="req_1", status=429)
+        await mark(hot, "a", "account", state, at=now - days * 86_400)
     found = await read_state(redis, TENANT, "a")
     assert (found["usable"], found["cooldowns"]) == (True, [])
     (entry,) = found["recent"]
-    assert (entry["at"], entry["scope"], entry["reason"]) == ("2023-11-14T22:13:20.000Z", "account", "limit")
+    assert (entry["at"], entry["scope"], entry["reason"]) == (rfc3339(now - 6 * 86_400), "account", "limit")
     assert entry["source"] == {"request_id": "req_1", "status": 429}
+
+
+async def test_a_breaker_is_shown_open_and_half_open(redis: Redis, hot: Scripts) -> None:
+    now = time.time()
+    await mark(hot, "a", "family:opus", State(BREAKER, now + 30, now, "req_1", 500, faults=5))
+    await mark(hot, "a", "family:haiku", State(BREAKER, now - 1, now - 31, "req_2", 502, faults=7))
+    await mark(hot, "a", "family:sonnet", State(BREAKER, now - HALF_OPEN_FOR - 1, now - 700, "req_3", 500, faults=5))
+    found = await read_state(redis, TENANT, "a")
+    assert found["usable"]
+    assert found["cooldowns"] == [{"scope": "family:opus", "reason": "breaker", "until": rfc3339(now + 30)}]
+    assert found["breaker"] == [
+        {"scope": "family:haiku", "state": "half_open", "until": rfc3339(now - 1), "faults": 7},
+        {"scope": "family:opus", "state": "open", "until": rfc3339(now + 30), "faults": 5},
+    ]
+
+
+async def test_the_proxys_state_is_the_accounts_too(redis: Redis, hot: Scripts) -> None:
+    until = time.time() + 60
+    await mark(hot, "prx_1", "account", State("proxy", until, request_id="req_1"))
+    assert (await read_state(redis, TENANT, "a"))["usable"]
+    found = await read_state(redis, TENANT, "a", "prx_1")
+    assert (found["usable"], found["reason"], found["until"]) == (False, "proxy", rfc3339(until))
+    assert found["cooldowns"] == [{"scope": "account", "reason": "proxy", "until": rfc3339(until)}]
+
+
+async def test_nothing_stays_of_what_is_forgotten(redis: Redis, hot: Scripts) -> None:
+    until = time.time() + 60
+    for owner in ("a", "ab"):
+        await mark(hot, owner, "account", State("disabled", until))
+        said = learned((Window("requests", 10, 0, 1.0, until),), time.time())
+        await redis.hset(PREFIX + "learned", f"{owner}|opus", encode_learned(said))
+    await forget(redis, TENANT, "a", "usr_1")
+    found = await read_state(redis, TENANT, "a")
+    assert (found["usable"], found["learned_limits"]) == (True, [])
+    other = await read_state(redis, TENANT, "ab")
+    assert (other["usable"], len(other["learned_limits"])) == (False, 1)
 
 
 async def test_recovering_lifts_all_of_this_account_only(redis: Redis, hot: Scripts) -> None:

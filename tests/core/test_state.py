@@ -2,7 +2,7 @@
 
 import msgspec
 
-from gateway.core.state import FOR_EVER, State, encode, rfc3339
+from gateway.core.state import BREAKER, FOR_EVER, HALF_OPEN_FOR, State, encode, rfc3339
 
 
 def test_times() -> None:
@@ -13,4 +13,12 @@ def test_times() -> None:
 
 def test_a_state_comes_back() -> None:
     state = State("rate_limited", 5.0, 1.0, "req_1", 429, soft=True)
+    assert msgspec.json.decode(encode(state), type=State) == state
+
+
+def test_half_open_from_its_end_for_a_while() -> None:
+    state = State(BREAKER, 100.0, faults=5)
+    moments = (99.9, 100.0, 100.0 + HALF_OPEN_FOR - 0.1, 100.0 + HALF_OPEN_FOR)
+    assert [state.half_open(now) for now in moments] == [False, True, True, False]
+    assert not State("overloaded", 100.0).half_open(101.0)
     assert msgspec.json.decode(encode(state), type=State) == state

@@ -7,6 +7,8 @@ import msgspec
 import pytest
 import redis as blocking
 
+from gateway.core.learned import Window, learned
+from gateway.core.learned import encode as encode_learned
 from gateway.core.names import TAGS, gateway_name, prefix
 from gateway.core.redis import connector
 from gateway.core.scripts import MARK, scripts
@@ -40,6 +42,17 @@ async def test_states_that_are_over_go(database_url: str, clean_redis: str) -> N
         assert set(await scene.redis.hkeys(prefix(TAGS - 1) + "state")) == set(kept)
         assert await scene.redis.hlen(prefix(0) + "idle") == 1
         assert await pruning.states(scene.redis) == 0
+
+
+async def test_limits_that_are_over_go(database_url: str, clean_redis: str) -> None:
+    async with make(database_url, clean_redis) as scene:
+        now = time.time()
+        said = [learned((Window("requests", used=0.5, resets_at=now + ahead),), now) for ahead in (-90, -30, 30)]
+        fields = {f"acct_1|m{at}": encode_learned(one) for at, one in enumerate(said)}
+        await scene.redis.hset(prefix(2) + "learned", mapping={**fields, "acct_1|x": b"of another version"})
+        assert await pruning.learned(scene.redis) == 2
+        assert set(await scene.redis.hkeys(prefix(2) + "learned")) == {"acct_1|m1", "acct_1|m2"}
+        assert await pruning.learned(scene.redis) == 0
 
 
 async def test_a_newer_state_is_never_taken_for_the_old_one(database_url: str, clean_redis: str) -> None:

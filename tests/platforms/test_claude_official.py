@@ -1,8 +1,12 @@
+import json
+import math
+
 import pytest
 
 from gateway.platforms import validate
-from gateway.platforms.claude_official import PLATFORM
-from tests.platforms.scene import COUNT, GENERATE, KEPT, KEY, VERSION, fault, signed, target
+from gateway.platforms.claude_official import PLATFORM, expires, renew
+from gateway.platforms.platform import Reply
+from tests.platforms.scene import COUNT, GENERATE, KEPT, KEY, VERSION, account, fault, signed, target
 
 NAME = "claude-official"
 OAUTH = {"access_token": "sk-ant-oat01-AAAA"}
@@ -70,3 +74,37 @@ def test_accepted(credentials, options, base) -> None:
 )
 def test_refused(credentials, options, field) -> None:
     assert fault(NAME, credentials, options) == field
+
+
+@pytest.mark.parametrize(
+    ("held", "end"),
+    [
+        ({"api_key": "k"}, None),
+        ({"access_token": "t", "expires_at": "5"}, None),
+        ({"access_token": "t", "refresh_token": "r"}, math.inf),
+        ({"access_token": "t", "refresh_token": "r", "expires_at": "1970-01-01T00:01:00Z"}, 60.0),
+    ],
+)
+def test_only_a_refresh_token_makes_an_end_matter(held, end) -> None:
+    assert expires(account(NAME, held)) == end
+
+
+@pytest.mark.parametrize(
+    ("options", "url", "client"),
+    [
+        ({}, "https://platform.claude.com/v1/oauth/token", {}),
+        (
+            {"token_url": "https://host.example/t", "client_id": "mine"},
+            "https://host.example/t",
+            {"client_id": "mine"},
+        ),
+    ],
+)
+def test_a_renewal(options, url, client) -> None:
+    renewal = renew(account(NAME, {"access_token": "t", "refresh_token": "r"}, options), 1000.0)
+    asked = next(renewal)
+    assert asked.url == url
+    assert json.loads(asked.body) == {"grant_type": "refresh_token", "refresh_token": "r", **client}
+    with pytest.raises(StopIteration) as done:
+        renewal.send(Reply(200, {}, b'{"access_token":"t2","refresh_token":"r2","expires_in":28800}'))
+    assert done.value.value == {"access_token": "t2", "refresh_token": "r2", "expires_at": 29_800.0}

@@ -40,6 +40,7 @@ NOW = 1_790_000_000.0
         ('{"error":"model not found"}', set(), "model not found"),
         ('{"error":"No","code":"arrearage"}', {"arrearage"}, "no"),
         ('{"detail":"Unauthorized"}', set(), "unauthorized"),
+        ('{"detail":{"code":"deactivated_workspace","message":"Gone."}}', {"deactivated_workspace"}, "gone."),
         ('{"error":{"message":"Error: Nope","code":402}}', {"402"}, "nope"),
         ('{"error":{"message":17,"type":["x"],"code":{},"details":{"reason":"x"}}}', set(), ""),
         ("", set(), ""),

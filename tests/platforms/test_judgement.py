@@ -116,6 +116,37 @@ TABLE = [
     (403, {}, anthropic("permission_error", "Your account has been disabled."), DISABLED),
     (403, {}, google(403, "PERMISSION_DENIED", "Your API key was reported as leaked."), DISABLED),
     (403, {}, anthropic("permission_error", "Not allowed"), cool("forbidden", 300, renew=True)),
+    (
+        403,
+        {},
+        anthropic("permission_error", "The tool 'my account' is not allowed"),
+        cool("forbidden", 300, renew=True),
+    ),
+    (403, {}, anthropic("permission_error", 'No "billing": not allowed'), cool("forbidden", 300, renew=True)),
+    (
+        403,
+        {},
+        anthropic("permission_error", "OAuth authentication is currently not allowed for this organization."),
+        cool("forbidden", 300, Scope.ACCOUNT, renew=True),
+    ),
+    # What is refused for its content is the request's own, whatever its sender calls it.
+    (
+        403,
+        {},
+        {
+            "code": "The caller does not have permission to execute the specified operation",
+            "error": "Content violates usage guidelines. Team: 5f1b, API key ID: 9c2e, Model: grok-4-0709, "
+            "Failed check: SAFETY_CHECK_TYPE_BIO",
+        },
+        CALLER,
+    ),
+    (
+        403,
+        {},
+        openai(403, 'openai/gpt-5 requires moderation on OpenAI. Your input was flagged for "violence"'),
+        CALLER,
+    ),
+    (403, {}, openai("content_policy_violation", "Your account sent what is not allowed."), CALLER),
     (403, {}, b"<html>Attention Required!</html>", cool("forbidden", 300, renew=True)),
     (
         403,
@@ -204,6 +235,38 @@ TABLE = [
         },
         cool("rate_limited", 259_200),
     ),
+    # ChatGPT's backend: a plan's windows in headers, a plan without this use, tokens that ended, a model it has not.
+    (
+        429,
+        {
+            "x-codex-primary-used-percent": "100",
+            "x-codex-primary-reset-after-seconds": "7200",
+            "x-codex-secondary-used-percent": "12",
+            "x-codex-secondary-reset-after-seconds": "86400",
+        },
+        {"error": {"type": "usage_limit_reached", "message": "The usage limit has been reached"}},
+        cool("rate_limited", 7_200),
+    ),
+    (429, {}, {"error": {"type": "usage_not_included", "message": "Not in your plan.", "plan_type": "free"}}, MONEY),
+    (
+        401,
+        {},
+        {
+            "error": {
+                "message": "Provided authentication token is expired. Please try signing in again.",
+                "type": None,
+                "code": "token_expired",
+                "param": None,
+            },
+            "status": 401,
+        },
+        CREDENTIALS,
+    ),
+    (500, {}, {"error": {"code": "token_invalidated", "message": "Please try signing in again."}}, CREDENTIALS),
+    (402, {}, {"detail": {"code": "deactivated_workspace"}}, DISABLED),
+    (400, {}, {"detail": "Unsupported parameter: background"}, CALLER),
+    (400, {}, {"detail": "The 'x' model is not supported when using Codex with a ChatGPT account."}, NO_MODEL),
+    (400, {}, {"detail": "Say: The 'x' model is not supported when using Codex with a ChatGPT account."}, CALLER),
     (
         429,
         {},

@@ -5,6 +5,7 @@ from gateway.platforms.openai import probe
 from tests.platforms.scene import CHAT, EMBED, GOOGLE, KEPT, KEY, RESPONSES, fault, signed, target
 
 NAME = "openai"
+DASHSCOPE = "https://dashscope.aliyuncs.com/compatible-mode/v1"
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,17 @@ def test_sign(options, own) -> None:
         ("https://api.openai.com/v1/", EMBED, "https://api.openai.com/v1/embeddings"),
         ("https://openrouter.ai/api/v1", CHAT, "https://openrouter.ai/api/v1/chat/completions"),
         ("https://ark.example/api/v3", CHAT, "https://ark.example/api/v3/chat/completions"),
+        ("https://ark.cn-beijing.volces.com/api/v3/", EMBED, "https://ark.cn-beijing.volces.com/api/v3/embeddings"),
+        (DASHSCOPE, CHAT, DASHSCOPE + "/chat/completions"),
+        (DASHSCOPE + "/", RESPONSES, DASHSCOPE + "/responses"),
+        ("https://openrouter.ai/api/v1/", EMBED, "https://openrouter.ai/api/v1/embeddings"),
+        ("https://api.deepseek.com", CHAT, "https://api.deepseek.com/v1/chat/completions"),
+        ("https://api.deepseek.com/v1", CHAT, "https://api.deepseek.com/v1/chat/completions"),
+        ("https://api.deepseek.com/beta", CHAT, "https://api.deepseek.com/beta/v1/chat/completions"),
+        ("https://api.groq.com/openai", CHAT, "https://api.groq.com/openai/v1/chat/completions"),
+        ("https://api.groq.com/openai/v1", CHAT, "https://api.groq.com/openai/v1/chat/completions"),
+        ("https://gw.example/openai/", RESPONSES, "https://gw.example/openai/v1/responses"),
+        ("http://10.0.0.7:8000/v1", EMBED, "http://10.0.0.7:8000/v1/embeddings"),
         ("https://api.z.ai/api/paas/v4", CHAT, "https://api.z.ai/api/paas/v4/chat/completions"),
         (GOOGLE + "/v1beta/openai/", CHAT, GOOGLE + "/v1beta/openai/chat/completions"),
         ("https://host/v1x/tenant", CHAT, "https://host/v1x/tenant/v1/chat/completions"),

@@ -100,6 +100,11 @@ ANTHROPIC = "anthropic-ratelimit-"
     ("headers", "ahead"),
     [
         ({}, None),
+        # A ChatGPT plan's window counts when it is used up, and the latest of those.
+        ({"x-codex-primary-used-percent": "100", "x-codex-primary-reset-after-seconds": "60", "retry-after": "5"}, 60),
+        ({"x-codex-primary-used-percent": "99.9", "x-codex-primary-reset-after-seconds": "60"}, None),
+        ({"x-codex-secondary-used-percent": "101", "x-codex-secondary-reset-at": str(int(NOW) + 90)}, 90),
+        ({"x-codex-primary-used-percent": "100", "x-codex-primary-reset-at": "never", "retry-after": "5"}, 5),
         ({ANTHROPIC + "requests-reset": IN_AN_HOUR.isoformat()}, 3600),
         # What refused is the window with nothing left, not the one that ends last.
         (
@@ -159,3 +164,19 @@ def test_never_raises_and_never_gives_an_absurd_date(value):
         ends += [reset.of_headers({"x-ratelimit-reset-tokens": value, "x-ratelimit-remaining-tokens": value}, NOW)]
     for end in ends:
         assert end is None or NOW <= end <= NOW + reset.FURTHEST
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1_900_000_000, 1_900_000_000),
+        ("1900000000.5", 1_900_000_000.5),
+        (1_900_000_000_000, 1_900_000_000),
+        ("2030-03-17T17:46:40Z", 1_900_000_000),
+        ("2030-03-17T18:46:40+01:00", 1_900_000_000),
+        (5, 5),
+        *[(junk, None) for junk in ("", "soon", None, True, -1, [], "2030-13-01T00:00:00Z")],
+    ],
+)
+def test_an_instant_may_be_past_or_far(value, expected):
+    assert reset.instant(value) == expected

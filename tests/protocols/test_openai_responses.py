@@ -152,3 +152,42 @@ def test_the_event_of_a_broken_stream():
     assert (
         json.loads(CODEC.stream_error(Problem(500, "internal", "x")).split(b"data: ")[1])["response"]["created_at"] == 0
     )
+
+
+SEALED = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA-1=="}
+
+
+def test_a_response_that_is_not_kept_has_no_id():
+    assert read(event("response.created", response={"id": "resp_1", "store": False})).response_id is None
+    assert read(event("response.created", response={"id": "resp_1", "store": True})).response_id == "resp_1"
+    whole = json.dumps({"id": "resp_1", "status": "completed", "store": False}).encode()
+    for parts in ([whole], pieces(whole, 1)):
+        assert listen(CODEC.reader(GENERATE, False), parts).response_id is None
+
+
+def test_the_id_of_an_answer_in_one_piece_is_known_at_its_beginning():
+    reader = CODEC.reader(GENERATE, False)
+    reader.feed(b'{\n  "id": "resp_0abc",\n  "object": "resp')
+    assert reader.response_id == "resp_0abc"
+    for start in (b'{"id": "resp_0ab', b'{"object": "response", "id": "resp_1"', b'{"id": "chatcmpl-1", '):
+        reader = CODEC.reader(GENERATE, False)
+        reader.feed(start)
+        assert reader.response_id is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(places)
+def test_reasoning_is_collected_however_the_answer_is_cut(cuts):
+    item = event("response.output_item.added", item={**SEALED, "encrypted_content": ""})
+    item += event("response.output_item.done", item=SEALED)
+    last = {**SEALED, "encrypted_content": "gAAAA-2=="}
+    stream = CREATED + TEXT + item + ended("completed", usage=FIGURES, output=[SEALED, last])
+    found = list(read(stream).reasoning)
+    assert len(found) == 2
+    assert list(read(*at(stream, cuts)).reasoning) == found
+    whole = json.dumps({"id": "resp_1", "output": [SEALED, last]}, indent=1).encode()
+    for parts in ([whole], pieces(whole, 1)):
+        assert list(listen(CODEC.reader(GENERATE, False), parts).reasoning) == found
+    body = json.dumps({"model": "m", "input": [last, {"role": "user", "content": "hi"}]}).encode()
+    assert CODEC.peek(GENERATE, body).reasoning == found[1]
+    assert CODEC.peek(GENERATE, b'{"model":"m","input":"hi"}').reasoning is None

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import os
+import random
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from gateway.core.services import users
+from gateway.core.names import response_name
+from gateway.core.services import accounts, pools, rows, users
+from gateway.core.services.reach import Reach
+from gateway.core.state import State
 from gateway.local.sandbox import Rule
 from tests.relay.world import CHAT, MESSAGES, World, body, code_of
 from tests.support.installation import Site
@@ -347,3 +351,234 @@ async def test_count_tokens_counts_and_lists_do_not(world: World) -> None:
     for path in ("/v1/models", "/v1/key", "/v1/providers"):
         assert (await world.site.http.get(path, headers={"x-api-key": key})).status_code == 200
     assert (await world.key_state(key))[0]["used"] == 1
+
+
+# ------------------------------------------------------------------ a session's end
+
+
+async def _sticks(world: World, key: str, model: str = "sandbox-echo") -> str:
+    answer = await world.ask(key, model, headers={"x-session-id": "s"}, url=next(_anywhere(world)))
+    assert answer.status_code == 200, answer.text
+    return answer.headers["x-poolgate-account"]
+
+
+def _anywhere(world: World) -> Iterator[str]:
+    yield random.choice([one.url for one in world.site.gateways])
+
+
+async def test_a_session_leaves_an_account_that_cools_down(world: World) -> None:
+    for _ in range(3):
+        await world.account()
+    key = await world.key(debug=True)
+    first = await _sticks(world, key)
+    assert {await _sticks(world, key) for _ in range(4)} == {first}
+    for one in world.site.gateways:
+        one.gate.states.set(first, "account", State("overloaded", time.time() + 30))
+    second = await _sticks(world, key)
+    assert second != first
+    await world.heal()
+    assert {await _sticks(world, key) for _ in range(4)} == {second}
+
+
+async def test_a_session_leaves_an_account_that_cannot_serve_the_model(world: World) -> None:
+    echo = await world.account(models=["sandbox-echo"])
+    other = await world.account(models=["sandbox-other", "sandbox-echo"], priority=90)
+    key = await world.key(debug=True)
+    assert await _sticks(world, key) == echo
+    assert await _sticks(world, key, "sandbox-other") == other
+    assert await _sticks(world, key) == other, "it has moved"
+
+
+async def test_a_session_behind_the_first_eight_takes_one_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for at in range(12):
+        await world.account(priority=50 if at else 99)
+    last = await world.account(priority=100)
+    key = await world.key(debug=True)
+    gate = world.site.gate
+    headers = {"x-session-id": "s"}
+    assert (await world.ask(key, headers=headers)).status_code == 200
+    ids = {one.id for one in gate.snapshot.by_tenant[world.tenant_id]}
+    names = await gate.redis.keys(gate.prefix_of(world.tenant_id) + "k:*")
+    (name,) = [name for name in names if await gate.redis.get(name) in ids]
+    await gate.redis.set(name, last)
+    calls: list[Any] = []
+    run = gate.scripts.run
+
+    async def counted(*given: Any) -> Any:
+        calls.append(given)
+        return await run(*given)
+
+    monkeypatch.setattr(gate.scripts, "run", counted)
+    for at in range(4):
+        assert (await world.ask(key, headers=headers)).headers["x-poolgate-account"] == last
+        assert len(calls) == 2 + at, "once it was found, it is offered at once"
+
+
+# ------------------------------------------------------------------ pools
+
+
+async def _pool(world: World, strategy: str) -> str:
+    async with world.site.sessions.begin() as session:
+        pool = await pools.create(session, world.tenant_id, {"name": strategy, "strategy": strategy})
+    await world.site.reload()
+    return pool.id
+
+
+async def test_round_robin_is_exact_over_all_gateways(world: World) -> None:
+    pool = await _pool(world, "round_robin")
+    members = [await world.account(pools=[pool]) for _ in range(11)]
+    key = await world.key(debug=True)
+    for times in (1, 3):
+        answers = await flood(world, key, 11 * times)
+        used = Counter(answer.headers["x-poolgate-account"] for answer in answers)
+        assert used == dict.fromkeys(members, times)
+
+
+async def test_weights_hold(world: World) -> None:
+    pool = await _pool(world, "weighted")
+    heavy, light, none = [await world.account(pools=[pool], weight=weight) for weight in (3, 1, 0)]
+    key = await world.key(debug=True, pools=[pool])
+    asked = [(await world.ask(key)).headers["x-poolgate-account"] for _ in range(24)]
+    assert Counter(asked) == {heavy: 18, light: 6}
+    async with world.site.sessions.begin() as session:
+        for one in (heavy, light):
+            found = await accounts.find(session, Reach(everything=True), one, lock=True)
+            await accounts.switch(session, found, enabled=False)
+    await world.site.reload()
+    assert (await world.ask(key)).headers["x-poolgate-account"] == none
+
+
+async def test_a_bound_key_has_no_silent_fall_back(world: World) -> None:
+    pool = await _pool(world, "least_busy")
+    inside = await world.account(pools=[pool])
+    outside = await world.account()
+    of_pool, of_account = await world.key(debug=True, pools=[pool]), await world.key(debug=True, account_id=inside)
+    for key in (of_pool, of_account):
+        assert {(await world.ask(key)).headers["x-poolgate-account"] for _ in range(4)} == {inside}
+    for one in world.site.gateways:
+        one.gate.states.set(inside, "account", State("overloaded", time.time() + 30))
+    for key in (of_pool, of_account):
+        no = await world.ask(key)
+        assert (no.status_code, code_of(no), 29 <= int(no.headers["retry-after"]) <= 30) == (503, "no_account", True)
+    free = await world.key(debug=True)
+    assert (await world.ask(free)).headers["x-poolgate-account"] == outside
+    await world.heal()
+
+
+async def test_an_account_that_drains_keeps_its_sessions_only(world: World) -> None:
+    first = await world.account()
+    key = await world.key(debug=True)
+    assert await _sticks(world, key) == first
+    second = await world.account(priority=90)
+    async with world.site.sessions.begin() as session:
+        found = await accounts.find(session, Reach(everything=True), first, lock=True)
+        found.draining = True
+        await rows.announce(session, "account", first)
+    await world.site.reload()
+    assert await _sticks(world, key) == first
+    assert (await world.ask(key)).headers["x-poolgate-account"] == second
+    fresh = await world.ask(key, headers={"x-session-id": "new"})
+    assert fresh.headers["x-poolgate-account"] == second
+
+
+# ------------------------------------------------------------------ limits of accounts
+
+
+async def test_an_account_at_its_limit_is_passed_over(world: World) -> None:
+    daily = await world.account(priority=1, limits=[{"type": "requests", "per": "day", "max": 3}])
+    rolling = await world.account(
+        priority=2,
+        limits=[{"type": "requests", "per": {"rolling": "50s"}, "max": 2}, {"type": "concurrency", "max": 9}],
+    )
+    key = await world.key(debug=True, limits=[{"type": "requests", "per": "day", "max": 7}])
+    answers = await flood(world, key, 6)
+    assert Counter(answer.headers.get("x-poolgate-account") for answer in answers) == {daily: 3, rolling: 2, None: 1}
+    no = next(answer for answer in answers if answer.status_code != 200)
+    assert (no.status_code, code_of(no)) == (503, "no_account")
+    assert 1 <= int(no.headers["retry-after"]) <= 51
+    assert "2 cooling down, 0 busy" in no.json()["error"]["message"]
+    await world.site.settled()
+    assert (await world.key_state(key))[0]["used"] == 5, "what found no account is not counted"
+    ok = next(answer for answer in answers if answer.status_code == 200)
+    assert ok.headers["anthropic-ratelimit-requests-limit"] == "7", "an account's limits are no client's business"
+
+
+async def test_an_accounts_concurrency_is_exact_and_given_back(world: World) -> None:
+    limits = [{"type": "concurrency", "max": 3}]
+    first = await world.account(priority=1, secret="sk-conc-0001", limits=limits)
+    second = await world.account(priority=2, secret="sk-conc-0002", limits=limits)
+    key = await world.key(debug=True)
+    for _ in range(2):
+        answers = await flood(world, key, 9, "sandbox-stall-300ms")
+        used = Counter(answer.headers.get("x-poolgate-account") for answer in answers)
+        assert used == {first: 3, second: 3, None: 3}
+        await world.site.settled()
+    # A failover gives back what the first account counted.
+    world.site.sandbox.rules([Rule("error-500", credential="sk-conc-0001", times=1)])
+    moving = asyncio.ensure_future(world.ask(key, "sandbox-stall-500ms"))
+    await asyncio.sleep(0.25)
+    gate = world.site.gate
+    names = [name async for name in gate.redis.scan_iter(gate.prefix_of(world.tenant_id) + f"c:{first}*")]
+    assert [await gate.redis.zcard(name) for name in names] in ([], [0])
+    assert (await moving).headers["x-poolgate-account"] == second
+    await world.site.settled()
+    await world.heal()
+
+
+# ------------------------------------------------------------------ what one account alone knows
+
+
+async def _respond(world: World, key: str, response_id: str = "resp_1", **more: Any) -> httpx.Response:
+    asked = {"model": "sandbox-echo", "input": "Hello", "previous_response_id": response_id, **more}
+    return await world.site.http.post("/v1/responses", headers={"x-api-key": key}, json=asked)
+
+
+async def test_a_previous_response_goes_to_its_account_or_nowhere(world: World) -> None:
+    pool = await _pool(world, "least_busy")
+    members = [await world.account("openai-responses", pools=[pool]) for _ in range(9)]
+    last = await world.account("openai-responses", priority=99)
+    key_id, key = await world.new_key(debug=True)
+    other = await world.key(debug=True)
+    gate = world.site.gate
+    name = gate.prefix_of(world.tenant_id) + response_name(world.tenant_id, key_id, "resp_1")
+    unknown = await _respond(world, key)
+    assert (unknown.status_code, unknown.json()["error"]) == (
+        400,
+        {
+            "message": "The previous response was not found.",
+            "type": "invalid_request_error",
+            "param": "previous_response_id",
+            "code": "previous_response_not_found",
+        },
+    )
+    await gate.redis.set(name, last, ex=60)
+    assert {(await _respond(world, key)).headers["x-poolgate-account"] for _ in range(4)} == {last}
+    assert (await _respond(world, other)).json() == unknown.json(), "another key's response is as one that never was"
+
+    gate.states.set(last, "account", State("rate_limited", time.time() + 20))
+    away = await _respond(world, key)
+    assert (away.status_code, away.json()["error"]["code"]) == (503, "no_account")
+    assert 19 <= int(away.headers["retry-after"]) <= 20
+    gate.states.clear(last, "account")
+
+    await world.change_key(key_id, {"pools": [pool]})
+    assert (await _respond(world, key)).json()["error"]["code"] == "previous_response_not_found"
+    await gate.redis.set(name, members[0], ex=60)
+    assert (await _respond(world, key)).headers["x-poolgate-account"] == members[0]
+
+
+async def test_a_previous_response_is_no_other_accounts_when_its_own_fails(world: World) -> None:
+    for at in range(2):
+        await world.account("openai-responses", secret=f"sk-prev-000{at}")
+    key_id, key = await world.new_key(debug=True)
+    gate = world.site.gate
+    bound = gate.snapshot.by_tenant[world.tenant_id][0]
+    name = gate.prefix_of(world.tenant_id) + response_name(world.tenant_id, key_id, "resp_1")
+    await gate.redis.set(name, bound.id, ex=60)
+    world.site.sandbox.rules([Rule("error-500", credential=bound.credentials["api_key"].reveal())])
+    failed = await _respond(world, key)
+    world.site.sandbox.rules([])
+    assert failed.status_code == 502
+    row = await world.site.row(failed.headers["x-request-id"])
+    assert {attempt["account_id"] for attempt in row.attempts} == {bound.id}
+    await world.heal()

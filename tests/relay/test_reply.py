@@ -1,5 +1,6 @@
 """The head of an answer."""
 
+import json
 import re
 
 import pytest
@@ -21,6 +22,22 @@ ACCOUNT = Account(
 )
 def test_names_account(said: bytes, named: bool) -> None:
     assert names_account(said, ACCOUNT) is named
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        (b"projects/my-project/locations", True),
+        (b"a@my-pro.example", True),
+        (b"aiplatform.googleapis.com", False),
+        (b"service_account", False),
+    ],
+)
+def test_a_key_file_is_named_by_what_is_its_own(said: bytes, named: bool) -> None:
+    held = {"type": "service_account", "project_id": "my-project", "client_email": "a@my-pro.example"}
+    secret = Secret(json.dumps({**held, "universe_domain": "googleapis.com"}))
+    account = Account("a", "ten_1", "", "gemini", "", {"service_account": secret, "api_key": Secret("{not-json")})
+    assert names_account(said, account) is named
 
 
 async def test_what_is_added(world: World, raw: Raw) -> None:

@@ -222,6 +222,31 @@ async def test_a_stale_connection_is_replaced_at_once_on_the_same_account(world:
     assert got.headers["x-poolgate-account"] == first, "a whole answer that was asked for must not be billed twice"
 
 
+async def test_stale_connections_are_no_fault_of_the_account(world: World, raw: Raw) -> None:
+    account = await world.account(secret=ONE, base_url=raw.url)
+    key = await world.key()
+    for _ in range(4):
+        raw.say(ONE, OK, drop, OK)
+        assert [(await world.ask(key, MODEL)).status_code for _ in range(2)] == [200, 200]
+    assert (await world.state(account))["recent"] == []
+
+
+@pytest.mark.parametrize(("stream", "asked"), [(True, 2), (False, 1)])
+async def test_a_new_connection_that_breaks_is_tried_once_more_for_a_stream(
+    world: World, raw: Raw, stream: bool, asked: int
+) -> None:
+    """A whole answer may have been made, and billed, before it broke."""
+    account = await world.account(secret=ONE, base_url=raw.url)
+    key = await world.key()
+    raw.say(ONE, drop)
+    assert (await world.ask(key, MODEL, stream=stream)).status_code == 502
+    assert len(raw.asked) == asked
+    assert (await world.state(account))["cooldowns"] == [], "one request's failures are one"
+    raw.say(ONE, drop, answer(200, STREAM, content_type="text/event-stream"))
+    if stream:
+        assert (await world.ask(key, MODEL, stream=True)).status_code == 200
+
+
 async def test_a_timeout_moves_a_stream_but_never_a_whole_answer(world: World, raw: Raw) -> None:
     await two(world, raw, timeouts={"connect": 5, "first_event": 0.4, "stream_idle": 5, "total": 0.4})
     raw.say(ONE, silence)
@@ -242,6 +267,29 @@ async def test_a_first_event_that_is_an_error_counts_as_its_type(world: World, r
     assert (got.content, got.headers["x-poolgate-account"]) == (STREAM, second)
     (one,) = (await world.state(first))["cooldowns"]
     assert one["reason"] == "overloaded"
+
+
+@pytest.mark.parametrize(
+    ("path", "platform", "said", "reason"),
+    [
+        (CHAT, "openai", openai_error("rate_limit_exceeded", "requests"), "overloaded"),
+        (CHAT, "openai", openai_error("insufficient_quota", "insufficient_quota"), "money"),
+        ("/v1/responses", "openai", {"type": "response.failed", "response": {"id": "resp_1", "status": "failed",
+         "error": {"code": "rate_limit_exceeded", "message": "Try again in 7s."}}}, "overloaded"),
+        ("/v1/responses", "openai", {"type": "error", "code": "insufficient_quota", "message": "no"}, "money"),
+    ],
+)  # fmt: skip
+async def test_a_first_event_that_is_an_error_in_each_protocol(
+    world: World, raw: Raw, path: str, platform: str, said: dict[str, Any], reason: str
+) -> None:
+    first, _ = await two(world, raw, platform=platform)
+    event = b"data: " + json.dumps(said).encode() + b"\n\n"
+    raw.say(ONE, answer(200, event, content_type="text/event-stream"))
+    raw.say(TWO, answer(200, b"data: {}\n\n", content_type="text/event-stream"))
+    asked = {"model": "gpt-x", "stream": True, "messages": [], "input": "hi"}
+    got = await world.site.http.post(path, headers={"x-api-key": await world.key()}, json=asked)
+    assert (got.status_code, got.content[:8]) == (200, b"data: {}")
+    assert [one["reason"] for one in (await world.state(first))["cooldowns"]] == [reason]
 
 
 async def test_never_after_the_first_event(world: World, raw: Raw) -> None:

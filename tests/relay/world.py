@@ -83,7 +83,7 @@ class World:
         await gate.redis.delete(gate.prefix_of(self.tenant_id) + "state")
         for one in self.site.gateways:
             one.gate.states.replace({}, one.gate.states.written())
-            one.gate.network_failures.clear()
+            one.gate.reached.clear()
 
     async def key_state(self, key: str, url: str = "") -> list[dict[str, Any]]:
         answer = await self.site.http.get(url + "/v1/key", headers={"x-api-key": key})

@@ -1,17 +1,25 @@
 """The one predicate, the order of candidates, and what is said when there is none."""
 
+import heapq
+import random
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from gateway.core.domain import Account, Caller
+from gateway.core.domain import Account, Caller, Pool
 from gateway.core.errors import GatewayError
+from gateway.core.learned import Window, learned
 from gateway.core.snapshot import Snapshot, build
-from gateway.core.state import FOR_EVER, State
+from gateway.core.state import BREAKER, FOR_EVER, State
+from gateway.platforms import PLATFORMS
+from gateway.platforms.platform import Speech
 from gateway.protocols.codec import Endpoint
 from gateway.routing.authorise import EVERY, Route
-from gateway.routing.choose import choose, excluded, exclusions, no_account, serving
+from gateway.routing.choose import Exclusion, choose, excluded, exclusions, kind_of, no_account, serving
+from gateway.routing.latency import LOOK_REQUESTS, SAMPLES
 from gateway.routing.states import States
 
 NOW = 1000.0
@@ -143,3 +151,202 @@ def test_no_old_configuration_is_kept() -> None:
     serving.cache_clear()
     assert serving(snapshot(account("a")), "ten_1", MODEL) != ()
     assert serving.cache_info().currsize == 1
+
+
+# Tiers
+
+
+def test_what_is_worse_comes_later_whatever_its_priority() -> None:
+    states = States()
+    kind = kind_of(route())
+    for at in range(SAMPLES):
+        for name, seconds in (("slow", 9.0), ("p99", 0.1), ("p99b", 0.1)):
+            states.latencies.add(kind, account(name, priority=1), seconds, at)
+    states.learn("near", "sonnet", learned((Window("tokens", used=0.96, resets_at=NOW + 9),), NOW))
+    states.set("soft", f"family:{'sonnet'}", State("overloaded", NOW + 5, soft=True))
+    accounts = [
+        account("p99", priority=99),
+        account("p99b", priority=100),
+        account("slow", priority=2),
+        account("near", priority=1),
+        account("soft", priority=1),
+        account("drains", priority=1, draining=True),
+    ]
+    found = choose(route(session="s"), snapshot(*accounts), states, NOW)
+    assert [(one.account.id, one.tier) for one in found] == [
+        ("p99", 99), ("p99b", 100), ("near", 1001), ("slow", 1002), ("soft", 4001), ("drains", 8001),
+    ]  # fmt: skip
+    assert [one.account.id for one in found if one.slow] == ["slow"]
+    # Its window is over: the account is as good as before.
+    assert choose(route(), snapshot(*accounts), states, NOW + 9)[0].account.id == "near"
+
+
+def test_translated_after_native(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoken(held: Account, *_: Any) -> Speech:
+        return Speech.TRANSLATED if held.id.startswith("t") else Speech.NATIVE
+
+    platform = structs.replace(PLATFORMS["claude-console"], speaks=spoken)
+    monkeypatch.setattr("gateway.routing.choose.PLATFORMS", {**PLATFORMS, "claude-console": platform})
+    states = States()
+    states.learn("near", "sonnet", learned((Window("tokens", used=0.96, resets_at=NOW + 9),), NOW))
+    accounts = [account("t1", priority=1), account("n1", priority=90), account("near", priority=1)]
+    found = choose(route(), snapshot(*accounts), states, NOW)
+    assert [(one.account.id, one.translated) for one in found] == [("n1", False), ("near", False), ("t1", True)]
+
+
+def test_draining_is_for_what_may_be_bound_to_it() -> None:
+    drains = account("a", draining=True)
+    assert excluded(drains, route(), States(), NOW) == Exclusion("draining")
+    for bound in ({"session": "s"}, {"previous_response_id": "resp_1"}, {"reasoning": "digest"}):
+        assert excluded(drains, route(**bound), States(), NOW) is None
+    with pytest.raises(GatewayError) as caught:
+        choose(route(), snapshot(drains), States(), NOW)
+    assert caught.value.code == "no_account"
+    assert caught.value.message.endswith(": 0 cooling down, 0 busy, 1 disabled.")
+
+
+def test_a_half_open_breaker_says_its_scope() -> None:
+    states = States()
+    states.set("a", "family:sonnet", State(BREAKER, NOW))
+    states.set("b", "family:sonnet", State("rate_limited", NOW))
+    states.set("c", "account", State(BREAKER, NOW + 1))
+    found = choose(route(), snapshot(account("a"), account("b"), account("c")), states, NOW)
+    assert {one.account.id: one.probe for one in found} == {"a": "family:sonnet", "b": ""}
+    assert {one.probe for one in choose(route("claude-opus-x"), snapshot(account("a")), states, NOW)} == {""}
+
+
+# Who decides
+
+
+@pytest.mark.parametrize(
+    ("held", "bound", "strategy"),
+    [
+        (("r", "l"), (), "round_robin"),  # first by name
+        (("r", "l"), ("l", "r"), "latency"),  # first in the key's order
+        (("l",), (), "latency"),
+        (("b", "l"), (), "least_busy"),  # "a-busy" comes first by name
+        (("gone",), (), "least_busy"),
+        ((), (), "least_busy"),
+    ],
+)
+def test_the_pool_that_decides(held: tuple[str, ...], bound: tuple[str, ...], strategy: str) -> None:
+    pools = [Pool("r", "ten_1", "b", "round_robin"), Pool("l", "ten_1", "c", "latency"), Pool("b", "ten_1", "a-busy")]
+    found = build(1, (), pools, [account(name, pools=held) for name in "xyz"])
+    chosen = choose(route(caller={"pools": bound}), found, States(), NOW)
+    assert {one.strategy for one in chosen} == {strategy}
+
+
+def test_a_pool_decides_only_where_all_are_in_it() -> None:
+    pools = [Pool("r", "ten_1", "r", "round_robin")]
+    accounts = [account("a", pools=("r",)), account("b"), account("c", pools=("r",), priority=60)]
+    found = choose(route(), build(1, (), pools, accounts), States(), NOW)
+    assert {one.account.id: one.strategy for one in found} == {
+        "a": "least_busy", "b": "least_busy", "c": "round_robin",
+    }  # fmt: skip
+
+
+def test_a_bound_key_never_leaves_its_pools() -> None:
+    accounts = [account("a", pools=("p",)), account("b", pools=("q",)), account("c")]
+    states = States()
+    bound = route(caller={"pools": ("p",)})
+    assert [one.account.id for one in choose(bound, snapshot(*accounts), states, NOW)] == ["a"]
+    states.set("a", "account", State("overloaded", NOW + 5))
+    with pytest.raises(GatewayError) as caught:
+        choose(bound, snapshot(*accounts), states, NOW)
+    assert (caught.value.code, caught.value.headers["retry-after"]) == ("no_account", "5")
+
+
+# Slow accounts
+
+
+def slow_one(states: States, **more: float) -> None:
+    for at in range(SAMPLES):
+        for name, seconds in {"a": 0.1, "b": 0.1, "slow": 9.0, **more}.items():
+            states.latencies.add(kind_of(route()), account(name), seconds, at)
+
+
+def test_a_slow_account_is_looked_at_now_and_then() -> None:
+    states = States()
+    slow_one(states)
+    accounts = snapshot(account("a"), account("b"), account("slow"))
+    now, first = 100.0, Counter[str]()
+    for _ in range(3000):
+        now += 0.1
+        best = choose(route(), accounts, states, now, turn=True)[0]
+        first[best.account.id] += 1
+        if best.looked_at:
+            assert not best.slow, "a session may come to it this once"
+            peers = states.latencies.of(kind_of(route()))
+            assert peers is not None
+            peers.looked(now)
+    assert 3000 / LOOK_REQUESTS - 2 <= first["slow"] <= 3000 / LOOK_REQUESTS
+    assert all(choose(route(), accounts, states, now + 1e6)[-1].slow for _ in range(300)), "asking is no request"
+
+
+def test_a_slow_account_of_a_later_priority_is_left_there() -> None:
+    states = States()
+    slow_one(states)
+    accounts = snapshot(account("a"), account("b"), account("slow", priority=60))
+    assert {choose(route(), accounts, states, 1e6, turn=True)[0].account.id for _ in range(600)} == {"a"}
+
+
+def test_what_is_asked_for_differently_is_not_compared() -> None:
+    states = States()
+    slow_one(states)
+    accounts = snapshot(account("slow"), account("z"))
+    assert choose(route(), accounts, states, NOW)[0].account.id == "z"
+    for other in (route(stream=True), route("claude-opus-x")):
+        assert [one.account.id for one in choose(other, accounts, states, NOW)] == ["slow", "z"]
+
+
+@pytest.mark.parametrize("rate", [3, 10])
+def test_an_hours_traffic_with_one_slow_account_of_twenty(rate: int) -> None:
+    """By a clock of its own: nobody's p99 is harmed, the others share the load, and the slow one is not forgotten."""
+    names = [f"a{at}" for at in range(20)]
+    waits, used = hour(names, {"a7": 4.0}, rate)
+    healthy, _ = hour(names, {}, rate)
+    assert p99(waits) <= 1.2 * p99(healthy)
+    rest = [used[name] for name in names if name != "a7"]
+    assert max(rest) - min(rest) < 0.1 * (sum(rest) / len(rest))
+    assert SAMPLES <= used["a7"] < 0.01 * len(waits)
+
+
+def test_a_slow_account_that_recovers_gets_its_share_again() -> None:
+    names = [f"a{at}" for at in range(20)]
+    _, used = hour(names, {"a7": 4.0}, 10, well_after=600.0)
+    assert used["a7"] > 0.6 * used["a1"]
+
+
+def p99(waits: list[float]) -> float:
+    return sorted(waits)[int(len(waits) * 0.99)]
+
+
+def hour(
+    names: list[str], slow: dict[str, float], rate: int, well_after: float = 1e9
+) -> tuple[list[float], Counter[str]]:
+    """Seconds to the first byte of an hour's requests, and how many each account got. A healthy one takes 0.35 s in the
+    median, a slow one so many seconds more."""
+    source = random.Random(1)
+    states, held = States(), snapshot(*(account(name) for name in names))
+    asked, kind = route(stream=True), kind_of(route(stream=True))
+    running: list[tuple[float, float, str]] = []
+    waits: list[float] = []
+    used: Counter[str] = Counter()
+    now = 0.0
+    while now < 3600:
+        now += source.expovariate(rate)
+        while running and running[0][0] <= now:
+            at, seconds, name = heapq.heappop(running)
+            states.ended(name)
+            states.latencies.add(kind, held.accounts[name], seconds, at)
+        best = choose(asked, held, states, now, turn=True)[0]
+        peers = states.latencies.of(kind)
+        if best.looked_at and peers is not None:
+            peers.looked(now)
+        name = best.account.id
+        states.began(name)
+        used[name] += 1
+        seconds = source.lognormvariate(-1.05, 0.4) + (slow.get(name, 0.0) if now < well_after else 0.0)
+        waits.append(seconds)
+        heapq.heappush(running, (now + seconds, seconds, name))
+    return waits, used

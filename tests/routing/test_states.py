@@ -2,7 +2,9 @@
 
 import time
 
-from gateway.core.state import State, encode
+from gateway.core.learned import Learned, Window, learned
+from gateway.core.learned import encode as encode_learned
+from gateway.core.state import BREAKER, HALF_OPEN_FOR, State, encode
 from gateway.routing.states import States
 
 SOON = time.time() + 86_400
@@ -61,3 +63,57 @@ def test_requests_are_counted() -> None:
     states.ended("a")
     states.ended("a")
     assert states.in_flight == {}
+
+
+# What upstreams said of their limits
+
+NOW = time.time()
+
+
+def said(used: float, at: float = NOW, ahead: float = 60) -> Learned:
+    return learned((Window("tokens", used=used, resets_at=at + ahead),), at)
+
+
+def test_learned_limits_hold_for_their_family_until_their_end() -> None:
+    states = States()
+    assert states.learn("a", "sonnet", said(0.99))
+    assert states.near_limit("a", "sonnet", NOW + 59)
+    assert not states.near_limit("a", "sonnet", NOW + 60)
+    assert not states.near_limit("a", "opus", NOW)
+    states.learn("a", "sonnet", said(0.2, NOW + 1))
+    assert not states.near_limit("a", "sonnet", NOW + 1)
+
+
+def test_they_are_written_once_a_second_at_most() -> None:
+    states = States()
+    written = [states.learn("a", "f", said(0.5, NOW + at / 10)) for at in range(25)]
+    assert [at for at, one in enumerate(written) if one] == [0, 10, 20]
+    assert states.learn("a", "g", said(0.5, NOW))
+    assert states.learn("a", "f", said(0.5, NOW - 100)), "a clock that was set back is no reason to be silent"
+
+
+def test_of_what_others_learned_the_newest_counts() -> None:
+    states = States()
+    states.learn("a", "f", said(0.99, NOW))
+    old = {"a|f": encode_learned(said(0.1, NOW - 5)).decode(), "b|f": encode_learned(said(0.99)).decode(), "c|f": "{"}
+    states.replace_learned(old, NOW)
+    assert states.near_limit("a", "f", NOW)
+    assert states.near_limit("b", "f", NOW)
+    states.replace_learned({"a|f": encode_learned(said(0.1, NOW + 5)).decode()}, NOW + 5)
+    assert not states.near_limit("a", "f", NOW + 5)
+    states.replace_learned({}, NOW + 3600)
+    assert states.near == {}
+
+
+def test_a_half_open_breaker_stays_known_after_its_end() -> None:
+    states, now = States(), time.time()
+    opened = State(BREAKER, now - 1)
+    states.replace({"a|family:f": field(opened), "b|family:f": field(State("x", now - 1))}, {})
+    assert states.half_open("a", "f", "m", now) == "family:f"
+    assert states.half_open("a", "g", "m", now) == ""
+    assert states.half_open("b", "f", "m", now) == ""
+    assert states.of("a", "f", "m", now) is None
+    states.set("c", "account", opened)
+    states.replace({}, {})
+    assert states.half_open("c", "f", "m", now) == "account"
+    assert states.half_open("c", "f", "m", now + HALF_OPEN_FOR) == ""

@@ -5,12 +5,12 @@ python -m tests.support.gateway_process SECONDS   everything else as in producti
 
 import sys
 
-from gateway.relay import admit
+from gateway.relay import offer
 
 if __name__ == "__main__":
     seconds = float(sys.argv.pop())
     # Before anything imports it by name.
-    admit.LEASE_MS = int(seconds * 1000)
+    offer.LEASE_MS = int(seconds * 1000)
     from gateway.relay import background
 
     background.RENEWAL = seconds / 3

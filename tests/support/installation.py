@@ -45,6 +45,8 @@ BASES = {
     "openai-responses": "/v1",
     "gemini": "",
 }
+#: Of platforms whose answers have a form of their own: for tests that ask for them.
+FORMS = {"ollama": "/ollama"}
 
 
 class Gateway:
@@ -118,7 +120,7 @@ class Site:
         values = {
             "platform": platform,
             "name": f"{platform} {os.urandom(4).hex()}",
-            "base_url": self.sandbox.url + BASES[platform],
+            "base_url": self.sandbox.url + (BASES | FORMS).get(platform, ""),
             "models": ["*"],
             **fields,
         }

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 import uvloop
 
-from gateway.core.domain import Timeouts
+from gateway.core.domain import Proxy, Timeouts
 from gateway.platforms.platform import Outgoing
 from gateway.upstream import Answer, Egress, Failure, Upstream, tls_context
 
@@ -124,6 +124,7 @@ class Scene:
     upstream: Upstream
     url: str
     accepted: list[asyncio.StreamWriter] = field(default_factory=list)
+    proxy: Proxy | None = None
 
     async def open(
         self,
@@ -137,7 +138,9 @@ class Scene:
         **timeouts: float,
     ) -> Answer:
         outgoing = Outgoing(method, self.url + path, headers or [], body)
-        return await self.upstream.open(outgoing, pool_key=account, timeouts=Timeouts(**timeouts), stream=stream)
+        return await self.upstream.open(
+            outgoing, pool_key=account, timeouts=Timeouts(**timeouts), stream=stream, proxy=self.proxy
+        )
 
 
 @asynccontextmanager

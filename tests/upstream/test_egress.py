@@ -204,3 +204,23 @@ async def test_urls_that_two_readers_read_differently(url: str) -> None:
             await it.open("")
         assert caught.value.reason == "request"
         assert it.upstream.dials == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "passes"),
+    [
+        ("https://upstream.example", True), ("https://8.8.8.8", True), ("https://127.0.0.9:8443", True),
+        ("http://127.0.0.9:8443", True), ("https://10.0.0.1", False), ("http://8.8.8.8", False),
+        ("http://upstream.example", False), ("http://127.0.0.9:8080", False), ("https://127.0.0.9:8080", False),
+        ("https://localhost", False), ("https://a.b.localhost.", False), ("https://notlocalhost", True),
+        ("https://localhost.example", True), ("https://[::ffff:127.0.0.1]", False),
+    ],
+)  # fmt: skip
+def test_beyond_a_proxy(url: str, passes: bool) -> None:
+    egress = Egress(LOCAL, own_ports=[8080])
+    if passes:
+        egress.check_beyond(Origin.parse(url))
+        return
+    with pytest.raises(DialFailed) as caught:
+        egress.check_beyond(Origin.parse(url))
+    assert caught.value.reason == "egress"

@@ -6,6 +6,7 @@ import gzip
 import httpx
 import pytest
 
+from gateway.core.domain import Proxy
 from gateway.upstream import Egress, Transport
 
 from .scene import Scene, both_loops, read_request, replies, reset, scene
@@ -76,6 +77,15 @@ async def test_failures_to_connect() -> None:
             await http.get("http://user:secret@127.0.0.1")
         with pytest.raises(httpx.UnsupportedProtocol):
             await http.head(it.url)
+
+
+@both_loops
+async def test_a_proxy_at_fault() -> None:
+    async with scene(replies(b"")) as it:
+        transport = Transport(it.upstream, pool_key="acct_1", proxy=Proxy("prx_1", "http", "127.0.0.1", 1))
+        async with httpx.AsyncClient(transport=transport) as http:
+            with pytest.raises(httpx.ProxyError):
+                await http.get("https://upstream.example")
 
 
 @both_loops

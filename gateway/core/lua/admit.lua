@@ -4,17 +4,27 @@
 -- ARGV     1 request id   2 lease ms   3 reservation ("" on a further attempt: the one there is kept)
 --          4 sticky name ("" for none)   5 its life in seconds
 --          6 account to let go of (a further attempt; "" on the first)
---          7 "busy" (take the least busy of the best tier) or "order" (take the first with a slot)
+--          7 of the best tier with a free slot take: "busy" the least busy, "idle" the one idle longest, "order" the first
 --          8 "1" when the candidates are all there are
---          9 number of limits L, then L × (kind, name, max, span):
+--          9 what the request is bound by, beside its session: "must" (only the account held there), "prefer", or ""
+--         10 the name that holds that account
+--         11 number of limits L   12 how many of them, the first, are the caller's; the others are accounts' own
+--          then L × (kind, name, max, span):
 --              "S" sliding: span = length in ms, in 60 buckets;  "C" concurrency;  "D" calendar: span = end in ms
---          then number of candidates N, then N × (account id, slots or 0, tier, mask)
+--          then number of candidates N, then N × (account id, slots or 0, tier, mask, flag), by tier
 --              mask: one character a limit, "1" where it applies to this account; "" = all apply
+--              flag: "d" draining: only for what is bound to it;  "s" slow: a session does not stay with it;
+--                    "p" and a scope: half-open, only for the one request that claims it;  "" otherwise
+--          then the names of sets whose lease is given back when the account of 6 is left
 --
--- Returns  {"ok", account, bound?, now, used...}  used: two numbers a limit, (used, ms to the next free place)
---          {"limit", index, ms to wait, now, used...}
---          {"full", now}            every slot is taken
---          {"bound", account}       the session is bound to an account that is not among the candidates
+-- Returns  {"ok", account, bound, now, used...}
+--              bound: 0 no, 1 by its session, 2 by the name of 10, 3 no: the account held there could not be taken
+--              used: two numbers a limit, (used, ms to the next free place)
+--          {"limit", index, ms to wait, now, used...}   of the caller's limits; accounts' own never refuse a request
+--          {"full", now, busy, capped, ms}   no account: so many have no slot, so many are at their own limit or tried by
+--                                   another request just now, and the first of these is back in so long
+--          {"bound", account}       it is bound to an account that is not among the candidates
+--          {"unknown"}              nothing is held under the name that it must be bound by
 --          {"cold"}                 the counters cannot be trusted
 local p = KEYS[1]
 if redis.call('EXISTS', p .. 'epoch') == 0 then return {'cold'} end
@@ -52,9 +62,15 @@ local function slide(key, span)
   return used, oldest
 end
 
-local at = 10
-local limits = {}
-for i = 1, tonumber(ARGV[9]) do
+local must, preferred = ARGV[9] == 'must', nil
+if ARGV[9] ~= '' then
+  preferred = redis.call('GET', p .. ARGV[10])
+  if must and not preferred then return {'unknown'} end
+end
+
+local at = 13
+local limits, callers = {}, tonumber(ARGV[12])
+for i = 1, tonumber(ARGV[11]) do
   local kind, key, max, span = ARGV[at], p .. ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local limit = {kind = kind, key = key, max = max, span = span, wait = 0}
   if kind == 'S' then
@@ -95,55 +111,91 @@ end
 local count = tonumber(ARGV[at])
 local candidates, position = {}, {}
 local tightest = 0  -- the limit that makes the request wait: of the accounts, the first to pass; of its limits, the last
+local busy, capped, soonest = 0, 0, 0
 at = at + 1
+
+-- The probe of a half-open account that this request would have to make; nil for other accounts, false when another has it.
+local function probe_of(account, flag)
+  if string.sub(flag, 1, 1) ~= 'p' then return nil end
+  local name = p .. 'probe:' .. account .. '|' .. string.sub(flag, 2)
+  local holder = redis.call('GET', name)
+  return (not holder or holder == id) and name
+end
+
 for i = 1, count do
-  local account, slots, tier, mask = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
-  local refused = 0
-  for j = 1, #limits do
-    if limits[j].refused and (mask == '' or string.sub(mask, j, j) == '1') then
-      if refused == 0 or limits[j].wait > limits[refused].wait then refused = j end
+  local account, slots, tier = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local mask, flag = ARGV[at + 3], ARGV[at + 4]
+  at = at + 5
+  if not must or account == preferred then
+    local refused, wait = 0, nil
+    for j = 1, #limits do
+      if limits[j].refused and (mask == '' or string.sub(mask, j, j) == '1') then
+        if j > callers then
+          wait = math.max(wait or 0, limits[j].wait)
+        elseif refused == 0 or limits[j].wait > limits[refused].wait then
+          refused = j
+        end
+      end
+    end
+    local probe
+    if flag ~= '' then
+      probe = probe_of(account, flag)
+      if probe == false then wait = math.max(wait or 0, 1000) end
+    end
+    position[account] = -1
+    if refused > 0 then
+      if tightest == 0 or limits[refused].wait < limits[tightest].wait then tightest = refused end
+    elseif wait then
+      capped = capped + 1
+      if soonest == 0 or wait < soonest then soonest = wait end
+    else
+      local used = redis.call('ZCOUNT', p .. 's:' .. account, live, '+inf')
+      if account == ARGV[6] then used = used - 1 end
+      candidates[#candidates + 1] = {
+        id = account, used = used, free = slots == 0 or used < slots, probe = probe, flag = flag,
+        load = used / (slots > 0 and slots or 100), tier = tier, mask = mask,
+      }
+      position[account] = #candidates
+      if not candidates[#candidates].free then busy = busy + 1 end
     end
   end
-  if refused == 0 then
-    local used = redis.call('ZCOUNT', p .. 's:' .. account, live, '+inf')
-    if account == ARGV[6] then used = used - 1 end
-    candidates[#candidates + 1] = {
-      id = account, used = used, free = slots == 0 or used < slots,
-      load = used / (slots > 0 and slots or 100), tier = tier, mask = mask,
-    }
-    position[account] = #candidates
-  else
-    position[account] = -1
-    if tightest == 0 or limits[refused].wait < limits[tightest].wait then tightest = refused end
-  end
-  at = at + 4
 end
-if #candidates == 0 and tightest > 0 then return answer('limit', tightest, limits[tightest].wait, now) end
+if #candidates == 0 and capped == 0 and tightest > 0 then return answer('limit', tightest, limits[tightest].wait, now) end
 
 local chosen, bound = nil, 0
-if ARGV[4] ~= '' then
+if preferred then
+  local found = position[preferred]
+  if found and found > 0 and candidates[found].free then
+    chosen, bound = candidates[found], 2
+  elseif not found and (must or ARGV[8] ~= '1') then
+    return {'bound', preferred}
+  else
+    bound = 3
+  end
+end
+if not chosen and not must and ARGV[4] ~= '' then
   local held = redis.call('GET', p .. ARGV[4])
   if held then
     local found = position[held]
-    if found and found > 0 and candidates[found].free then
-      chosen, bound = candidates[found], 1
+    if found and found > 0 and candidates[found].free and candidates[found].flag ~= 's' then
+      chosen, bound = candidates[found], bound == 3 and 3 or 1
     elseif not found and ARGV[8] ~= '1' then
       return {'bound', held}
     end
   end
 end
-if not chosen then
+if not chosen and not must then
   local best, idle = nil, nil
   for i = 1, #candidates do
     local one = candidates[i]
     if best and one.tier > best.tier then break end
-    if one.free then
+    if one.free and one.flag ~= 'd' then
       if not best then
         best = one
-        if ARGV[7] ~= 'busy' then break end
-      elseif one.load < best.load then
+        if ARGV[7] == 'order' then break end
+      elseif ARGV[7] == 'busy' and one.load < best.load then
         best, idle = one, nil
-      elseif one.load == best.load then
+      elseif ARGV[7] == 'idle' or one.load == best.load then
         idle = idle or tonumber(redis.call('HGET', p .. 'idle', best.id) or 0)
         local since = tonumber(redis.call('HGET', p .. 'idle', one.id) or 0)
         if since < idle then best, idle = one, since end
@@ -152,15 +204,19 @@ if not chosen then
   end
   chosen = best
 end
-if not chosen then return {'full', now} end
+if not chosen then return {'full', now, busy, capped, soonest} end
 
 local ends = now + lease
-if ARGV[6] ~= '' and ARGV[6] ~= chosen.id then redis.call('ZREM', p .. 's:' .. ARGV[6], id) end
+if ARGV[6] ~= '' and ARGV[6] ~= chosen.id then
+  redis.call('ZREM', p .. 's:' .. ARGV[6], id)
+  for i = at, #ARGV do redis.call('ZREM', p .. ARGV[i], id) end
+end
+if chosen.probe then redis.call('SET', chosen.probe, id, 'PX', 60000) end
 local slots = p .. 's:' .. chosen.id
 redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
 redis.call('ZADD', slots, ends, id)
 redis.call('PEXPIRE', slots, lease * 2)
-redis.call('HSET', p .. 'idle', chosen.id, now)
+redis.call('HSET', p .. 'idle', chosen.id, time[1] * 1000000 + time[2])
 redis.call('ZADD', p .. 'l', ends, id)
 local kept = ARGV[3]
 if kept == '' then

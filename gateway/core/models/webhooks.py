@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, LargeBinary, func, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -22,6 +21,8 @@ class Webhook(Dated, Model):
     """plain, slack, feishu, dingtalk."""
     url: Mapped[bytes] = mapped_column(LargeBinary)
     """Sealed: those of chat services hold a token."""
+    host: Mapped[str]
+    """Of the URL, to be shown."""
     secret: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Sealed: what deliveries are signed with."""
     events: Mapped[list[str]]
@@ -37,10 +38,15 @@ class Delivery(Model):
         Index("ix_deliveries_next_at", "next_at", postgresql_where=text("next_at IS NOT NULL")),
     )
 
-    id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(PublicId("dlv"), primary_key=True)
+    """Made of the event's id, so that one that is read twice is written once."""
     webhook_id: Mapped[str] = mapped_column(PublicId("whk"), ForeignKey("webhooks.id", ondelete="CASCADE"))
+    subject: Mapped[str]
+    """ACCOUNT|SCOPE: what the event is about."""
     event: Mapped[dict[str, Any]]
     attempts: Mapped[int] = mapped_column(server_default="0")
+    first_at: Mapped[datetime]
+    """When it was to be tried first: later than it was created when one like it had just been sent."""
     next_at: Mapped[datetime | None]
     """When it is tried next; null when it was delivered or given up."""
     delivered_at: Mapped[datetime | None]

@@ -9,10 +9,11 @@ from msgspec import Struct
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from gateway.core import limits
 from gateway.core import models as m
 from gateway.core.ids import new_id
 from gateway.core.sealing import SealBroken, Sealer
-from gateway.core.services import pools, rows
+from gateway.core.services import pools, proxies, rows
 from gateway.core.services.failures import Conflict, Invalid
 from gateway.core.services.reach import Reach
 
@@ -29,6 +30,7 @@ DEFAULTS: Mapping[str, Any] = {
     "limits": [],
     "enabled": True,
     "proxy_id": None,
+    "probe": None,
     "timeouts": {},
     "notes": "",
     "expires_at": None,
@@ -103,24 +105,23 @@ async def change(
     await rows.announce(session, "account", account.id)
 
 
-async def keep_renewed(
-    session: AsyncSession, sealer: Sealer, account: m.Account, renewed: Mapping[str, Any]
-) -> None:
+async def keep_renewed(session: AsyncSession, sealer: Sealer, account: m.Account, renewed: Mapping[str, Any]) -> None:
     """What a renewal got, beside the credentials that the operator wrote; the gateways read it at once."""
     account.renewed = sealer.seal_renewed(renewed, account.id)
     await rows.announce(session, "account", account.id)
 
 
-async def switch(session: AsyncSession, account: m.Account, *, enabled: bool) -> None:
-    """The operator's switch. The automatic state is apart and never turns it."""
-    rows.update(account, {"enabled": enabled})
+async def switch(session: AsyncSession, account: m.Account, *, enabled: bool, draining: bool = False) -> None:
+    """The operator's switch. The automatic state is apart and never turns it. `draining`: on, but only for what is
+    bound to the account."""
+    rows.update(account, {"enabled": enabled, "draining": draining})
     await rows.announce(session, "account", account.id)
 
 
 async def delete(session: AsyncSession, sealer: Sealer, account: m.Account) -> None:
-    """The row stays for the ledger's sake, its credentials do not."""
+    """The row stays for the ledger's sake; its credentials do not, nor its hold on a proxy."""
     _seal(account, sealer, {})
-    rows.update(account, {"deleted_at": datetime.now(UTC), "enabled": False})
+    rows.update(account, {"deleted_at": datetime.now(UTC), "enabled": False, "proxy_id": None})
     await rows.announce(session, "account", account.id)
 
 
@@ -153,10 +154,17 @@ def _seal(account: m.Account, sealer: Sealer, credentials: Mapping[str, Any]) ->
 async def _checked(session: AsyncSession, tenant_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values as they are stored. Raises Invalid naming the field."""
     stored = dict(values)
-    if stored.pop("proxy_id", None) is not None:
-        raise Invalid("proxies are not supported yet", "proxy_id")
-    if stored.get("limits"):
-        raise Invalid("limits on accounts are not enforced yet: use max_concurrency", "limits")
+    if stored.get("proxy_id") is not None:
+        stored["proxy_id"] = await proxies.resolve(session, tenant_id, stored["proxy_id"])
+    if "limits" in stored:
+        _parsed_limits(stored["limits"])
     if "pools" in stored:
         stored["pools"] = await pools.resolve(session, tenant_id, stored["pools"])
     return stored
+
+
+def _parsed_limits(items: Any) -> None:
+    try:
+        limits.parse(items, scope="account")
+    except limits.InvalidLimit as error:
+        raise Invalid(error.message, error.field) from None

@@ -1,7 +1,7 @@
 """Reading the configuration for a gateway: the snapshot of everything, and one caller by the digest of a key."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import structlog
@@ -10,46 +10,71 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.core import changes, limits, snapshot
 from gateway.core import models as m
-from gateway.core.domain import Account, Caller, Pool, Probe, Tenant, Timeouts
+from gateway.core.domain import Account, Caller, Pool, Probe, Proxy, Tenant, Timeouts
 from gateway.core.sealing import SealBroken, Sealer
+from gateway.core.services import proxies
 
 log = structlog.get_logger()
 
 
-async def load(session: AsyncSession, sealer: Sealer, defaults: Mapping[str, Any]) -> snapshot.Snapshot:
+async def load(
+    session: AsyncSession, sealer: Sealer, defaults: Mapping[str, Any], *, tenant_id: str | None = None
+) -> snapshot.Snapshot:
     """The snapshot as of one committed version. `defaults`: platform name → its record (base URL, models).
+    `tenant_id`: with the accounts of one tenant only.
 
     An account whose secrets do not open is left out and logged: one broken row must not stop the others.
     """
     version = await changes.current(session)
     tenants = (await session.execute(select(m.Tenant).where(m.Tenant.deleted_at.is_(None)))).scalars()
     pools = (await session.execute(select(m.Pool))).scalars()
-    accounts = (await session.execute(select(m.Account).where(m.Account.deleted_at.is_(None)))).scalars()
+    wanted = select(m.Account).where(m.Account.deleted_at.is_(None))
+    if tenant_id is not None:
+        wanted = wanted.where(m.Account.tenant_id == tenant_id)
+    accounts = (await session.execute(wanted)).scalars()
+    ways = _proxies((await session.execute(select(m.Proxy))).scalars(), sealer)
     return snapshot.build(
         version,
         [Tenant(row.id, row.name, row.enabled, row.public_lists) for row in tenants],
         [Pool(row.id, row.tenant_id, row.name, row.strategy) for row in pools],  # type: ignore[arg-type]
-        [account for row in accounts if (account := _account(row, sealer, defaults))],
+        [account for row in accounts if (account := _account(row, sealer, defaults, ways))],
     )
 
 
-def _account(row: m.Account, sealer: Sealer, defaults: Mapping[str, Any]) -> Account | None:
+def _proxies(found: Iterable[m.Proxy], sealer: Sealer) -> dict[str, Proxy]:
+    """By id; without those that cannot be read, and then the accounts that name one are left out too."""
+    known: dict[str, Proxy] = {}
+    for row in found:
+        try:
+            known[row.id] = proxies.opened(row, sealer)
+        except SealBroken as error:
+            log.error("proxy is left out: it cannot be read", proxy=row.id, reason=str(error))
+    return known
+
+
+def _account(row: m.Account, sealer: Sealer, defaults: Mapping[str, Any], ways: Mapping[str, Proxy]) -> Account | None:
     platform = defaults.get(row.platform)
     if platform is None:
         log.warning("account of an unknown platform is left out", account=row.id, platform=row.platform)
         return None
     try:
-        return opened(row, sealer, platform.base_url, platform.models)
+        way = ways.get(row.proxy_id) if row.proxy_id else None
+        return opened(row, sealer, platform.base_url, platform.models, way)
     except (SealBroken, msgspec.MsgspecError) as error:
         log.error("account is left out: it cannot be read", account=row.id, reason=str(error))
         return None
 
 
-def opened(row: m.Account, sealer: Sealer, base_url: str | None, models: Sequence[str]) -> Account:
+def opened(
+    row: m.Account, sealer: Sealer, base_url: str | None, models: Sequence[str], proxy: Proxy | None = None
+) -> Account:
     """The account as the gateway uses it; the platform's `base_url` and `models` stand in where the row has none.
 
-    Raises SealBroken when its secrets do not open, MsgspecError when a stored value is not of its form.
+    `proxy` is the one that the row names (`proxies.of_account`). Raises SealBroken when the secrets do not open or
+    the proxy is missing: such an account never goes out directly. MsgspecError: a stored value is not of its form.
     """
+    if row.proxy_id != (proxy.id if proxy else None):
+        raise SealBroken("the account's proxy cannot be read")
     return Account(
         id=row.id,
         tenant_id=row.tenant_id,
@@ -72,6 +97,7 @@ def opened(row: m.Account, sealer: Sealer, base_url: str | None, models: Sequenc
         timeouts=msgspec.convert(row.timeouts, Timeouts),
         limits=limits.all_of([("account", row.id, row.limits)]),
         draining=row.draining,
+        proxy=proxy,
         probe=msgspec.convert(row.probe, Probe | None),
     )
 
@@ -81,24 +107,33 @@ async def find_caller(session: AsyncSession, digests: Sequence[bytes]) -> tuple[
 
     None for unknown and deleted keys alike.
     """
-    found = (
-        await session.execute(
-            select(m.Key, m.KeySecret, m.User, m.Tenant)
-            .join(m.KeySecret, m.KeySecret.key_id == m.Key.id)
-            .join(m.Tenant, m.Tenant.id == m.Key.tenant_id)
-            .outerjoin(m.User, m.User.id == m.Key.user_id)
-            .where(m.KeySecret.digest.in_(digests), m.Key.deleted_at.is_(None), m.Tenant.deleted_at.is_(None))
-            .limit(1)
-        )
-    ).first()
+    found = (await session.execute(_CALLERS.where(m.KeySecret.digest.in_(digests)).limit(1))).first()
     if found is None:
         return None
-    key, secret, tenant = found[0], found[1], found[3]
-    user = cast(m.User | None, found[2])
+    return _caller(*found), found[1].digest
+
+
+async def caller_of(session: AsyncSession, key: m.Key) -> Caller | None:
+    """Who presents the key's newest secret; None when its tenant is deleted."""
+    newest = _CALLERS.where(m.Key.id == key.id).order_by(m.KeySecret.expires_at.desc().nulls_first()).limit(1)
+    found = (await session.execute(newest)).first()
+    return _caller(*found) if found is not None else None
+
+
+_CALLERS = (
+    select(m.Key, m.KeySecret, m.User, m.Tenant)
+    .join(m.KeySecret, m.KeySecret.key_id == m.Key.id)
+    .join(m.Tenant, m.Tenant.id == m.Key.tenant_id)
+    .outerjoin(m.User, m.User.id == m.Key.user_id)
+    .where(m.Key.deleted_at.is_(None), m.Tenant.deleted_at.is_(None))
+)
+
+
+def _caller(key: m.Key, secret: m.KeySecret, user: m.User | None, tenant: m.Tenant) -> Caller:
     groups = [("key", key.id, key.limits), ("tenant", tenant.id, tenant.limits)]
     if user is not None:
         groups.insert(1, ("user", user.id, user.limits))
-    caller = Caller(
+    return Caller(
         key_id=key.id,
         tenant_id=key.tenant_id,
         name=key.name,
@@ -118,7 +153,6 @@ async def find_caller(session: AsyncSession, digests: Sequence[bytes]) -> tuple[
         price_multiplier=key.price_multiplier,
         debug=key.debug,
     )
-    return caller, secret.digest
 
 
 async def redigest(session: AsyncSession, old: bytes, new: bytes, pepper_id: str) -> None:

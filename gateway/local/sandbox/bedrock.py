@@ -2,18 +2,25 @@
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModelWithResponseStream.html; the framing is
 https://docs.aws.amazon.com/AmazonS3/latest/API/RESTSelectObjectAppendix.html (application/vnd.amazon.eventstream).
+
+Any access key will do. Of one that begins `AKIASANDBOX` the sandbox knows the secret, `sandbox-secret`, and verifies
+the signature as AWS does.
 """
 
+import re
+import time
 from base64 import b64encode
 from binascii import crc32
+from calendar import timegm
 from struct import pack
 from typing import Any
 
 from msgspec import structs
 
 from gateway.local.sandbox import anthropic
-from gateway.local.sandbox.answer import Answer, Ask, Invalid, Members, encode, member
+from gateway.local.sandbox.answer import Answer, Ask, Invalid, Members, encode, member, rows
 from gateway.local.sandbox.dialect import Dialect, Events, Fault, Target
+from gateway.local.sandbox.server import Request
 
 _KINDS = {
     400: "ValidationException",
@@ -35,20 +42,76 @@ _MESSAGES = {
 }
 
 
+KNOWN_KEYS, SECRET = "AKIASANDBOX", "sandbox-secret"
+_SIGNED = re.compile(
+    rf"AWS4-HMAC-SHA256 Credential=({KNOWN_KEYS}[^/,]*)/(\d{{8}})/([^/]+)/([^/]+)/aws4_request, ?"
+    r"SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})"
+)
+_SKEW = 300
+#: Of what Anthropic itself takes, the members and flags that InvokeModel refuses.
+_EXTRA = ("model", "stream", "service_tier", "diagnostics", "mcp_servers", "container", "inference_geo")
+_NO_BETAS = (
+    "claude-code-",
+    "oauth-",
+    "advanced-tool-use-",
+    "mcp-",
+    "fast-mode-",
+    "files-api-",
+    "prompt-caching-scope-",
+)
+
+
+def verify(request: Request) -> Fault | None:
+    """The signature of a known key, computed anew by botocore over what has arrived."""
+    given = request.header("authorization") or ""
+    if f"Credential={KNOWN_KEYS}" not in given:
+        return None
+    found = _SIGNED.fullmatch(given)
+    stamp = request.header("x-amz-date") or ""
+    if not found or not re.fullmatch(r"\d{8}T\d{6}Z", stamp) or not stamp.startswith(found[2]):
+        return Fault(403, "The request signature does not conform to AWS standards.", reason="IncompleteSignature")
+    if abs(timegm(time.strptime(stamp, "%Y%m%dT%H%M%SZ")) - time.time()) > _SKEW:
+        return Fault(403, f"Signature expired: {stamp} is not within 5 min of now.", reason="InvalidSignature")
+    if _signature(request, found, stamp) != found[6]:
+        message = "The request signature we calculated does not match the signature you provided."
+        return Fault(403, message, reason="InvalidSignature")
+    return None
+
+
+def _signature(request: Request, found: re.Match[str], stamp: str) -> str:
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import ReadOnlyCredentials
+
+    headers = {name: request.header(name) or "" for name in found[5].split(";")}
+    url = f"http://{request.header('host')}{request.target}"
+    signed: Any = AWSRequest(method=request.method, url=url, headers=headers, data=request.body)
+    signed.context["timestamp"] = stamp
+    auth: Any = SigV4Auth(ReadOnlyCredentials(found[1], SECRET, None), found[4], found[3])
+    return str(auth.signature(auth.string_to_sign(signed, auth.canonical_request(signed)), signed))
+
+
 def ask(target: Target, members: Members) -> Ask:
     if member(members, "anthropic_version") != "bedrock-2023-05-31":
         raise Invalid("Malformed input request: #: required key [anthropic_version] not found")
-    extra = next((name for name in ("model", "stream") if name in members), None)
+    extra = next((name for name in _EXTRA if name in members), None)
     if extra:
         raise Invalid(f"Malformed input request: #: extraneous key [{extra}] is not permitted")
+    betas = [str(beta) for beta in rows(member(members, "anthropic_beta", []))]
+    if any(beta.startswith(_NO_BETAS) for beta in betas):
+        raise Invalid("The model returned the following errors: invalid beta flag")
+    if "context_management" in members and not any(
+        beta.startswith(("context-management-", "compact-")) for beta in betas
+    ):
+        raise Invalid("The model returned the following errors: context_management: Extra inputs are not permitted")
     return structs.replace(anthropic.ask(target, members), stream=target.action != "invoke")
 
 
 def frame(headers: dict[str, str], payload: bytes) -> bytes:
     """One message of the event stream: lengths, CRC of the prelude, string headers, payload, CRC of the whole."""
     lines = b"".join(
-        pack(">B", len(name)) + name.encode() + b"\x07" + pack(">H", len(value)) + value.encode()
-        for name, value in headers.items()
+        pack(">B", len(name)) + name + b"\x07" + pack(">H", len(value)) + value
+        for name, value in ((name.encode(), value.encode()) for name, value in headers.items())
     )
     prelude = pack(">II", 16 + len(lines) + len(payload), len(lines))
     message = prelude + pack(">I", crc32(prelude)) + lines + payload
@@ -82,6 +145,8 @@ def fault(fault: Fault, request_id: str) -> bytes:
 
 
 def _kind(fault: Fault) -> str:
+    if fault.reason in ("IncompleteSignature", "InvalidSignature"):
+        return f"{fault.reason}Exception"
     return _KINDS.get(fault.status, "ServiceUnavailableException" if fault.status >= 500 else "ValidationException")
 
 
@@ -106,4 +171,5 @@ BEDROCK = Dialect(
     event_fault,
     headers,
     stream_type="application/vnd.amazon.eventstream",
+    verify=verify,
 )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 
 from gateway.local.sandbox.answer import Answer, Ask, Members
+from gateway.local.sandbox.server import Request
 
 Events = Iterator[tuple[bytes, int]]
 """Each event as it is sent, and the output tokens generated up to and with it."""
@@ -63,3 +64,5 @@ class Dialect(Struct, frozen=True):
     count: Callable[[Target, Members], bytes] | None = None
     vectors: Callable[[Target, Members], Vectors] | None = None
     embedded: Callable[[Target, Vectors, list[list[float]]], bytes] | None = None
+    verify: Callable[[Request], Fault | None] | None = None
+    """What is wrong with the request's signature, where the protocol has one."""

@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from gateway.local.sandbox import catalogue, replay, routes
+from gateway.local.sandbox import catalogue, oauth, replay, routes
 from gateway.local.sandbox.answer import Answer, Ask, Invalid, compose, members_of, with_script
+from gateway.local.sandbox.authority import Authority
 from gateway.local.sandbox.bill import Bill, Outcome, Row
 from gateway.local.sandbox.dialect import Dialect, Fault, Target
 from gateway.local.sandbox.script import Rule, Rulebook, Script, decode_rules
@@ -66,6 +67,8 @@ class Sandbox:
         self.rules = Rulebook(rules)
         self.recordings = list(recordings)
         self.seen: deque[Seen] = deque(maxlen=1000)
+        self._tokens = oauth.TokenEndpoint()
+        self._authority = Authority()
         self._boot = os.urandom(7).hex()
         self._numbers = itertools.count(1)
         self._date = (0, "")
@@ -80,6 +83,8 @@ class Sandbox:
         if request.header("upgrade") == "websocket":
             reply.send(426, "upgrade: websocket\r\n", b"", close=True)
             return None
+        if "/oauth" in request.path:
+            return self._authorise(request, reply)
         route = routes.find(request)
         if route is None:
             return _elsewhere(request, reply)
@@ -87,10 +92,19 @@ class Sandbox:
         entry = self._open(request, route, credential)
         if not route[0].free and (not credential or "revoked" in credential):
             return self._refuse(entry, reply, Fault(401))
+        if route[0].verify and (fault := route[0].verify(request)):
+            return self._refuse(entry, reply, fault)
         try:
             return self._operate(entry, reply, credential)
         except Invalid as error:
             return self._refuse(entry, reply, Fault(error.status, error.message, param=error.param))
+
+    def _authorise(self, request: Request, reply: Reply) -> Rest | None:
+        if self._authority.handle(request, reply):
+            return None
+        if request.path.endswith(oauth.PATHS):
+            return self._tokens.handle(request, reply, self.rules)
+        return _elsewhere(request, reply)
 
     def _open(self, request: Request, route: routes.Route, credential: str) -> Entry:
         serial = f"{self._boot}{next(self._numbers):010x}"

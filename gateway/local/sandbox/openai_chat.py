@@ -26,7 +26,7 @@ _STOPS = {"end": "stop", "length": "length", "tool": "tool_calls", "refusal": "s
 
 
 def ask(target: Target, members: Members) -> Ask:
-    model = member(members, "model", target.model)
+    model = target.model or member(members, "model")
     if not isinstance(model, str) or not model:
         raise Invalid("you must provide a model parameter")
     messages = objects(member(members, "messages"))
@@ -147,7 +147,7 @@ def event_fault(ask: Ask, answer: Answer, fault: Fault) -> bytes:
 
 
 def vectors(target: Target, members: Members) -> Vectors:
-    model = member(members, "model", target.model)
+    model = target.model or member(members, "model")
     given: Any = member(members, "input")
     if not isinstance(model, str) or not model:
         raise Invalid("you must provide a model parameter")

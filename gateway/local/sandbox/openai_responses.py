@@ -50,7 +50,7 @@ _DEFAULTS: dict[str, Any] = {
 
 
 def ask(target: Target, members: Members) -> Ask:
-    model = member(members, "model", target.model)
+    model = target.model or member(members, "model")
     if not isinstance(model, str) or not model:
         raise Invalid("Missing required parameter: 'model'.", "model")
     given: Any = member(members, "input")

@@ -3,14 +3,19 @@
 import re
 from urllib.parse import unquote
 
+from msgspec.structs import replace
+
+from gateway.local.sandbox import azure
 from gateway.local.sandbox.anthropic import ANTHROPIC
 from gateway.local.sandbox.bedrock import BEDROCK
+from gateway.local.sandbox.chatgpt import CHATGPT
 from gateway.local.sandbox.dialect import Dialect, Target
 from gateway.local.sandbox.gemini import GEMINI
 from gateway.local.sandbox.ollama import OLLAMA
 from gateway.local.sandbox.openai_chat import OPENAI_CHAT
 from gateway.local.sandbox.openai_responses import OPENAI_RESPONSES
 from gateway.local.sandbox.server import Request
+from gateway.local.sandbox.vertex import VERTEX
 
 Route = tuple[Dialect, Target]
 
@@ -23,6 +28,7 @@ _POSTS: dict[str, Route] = {
     "api/embed": (OLLAMA, Target("embed", action="embed")),
     "api/embeddings": (OLLAMA, Target("embed", action="embeddings")),
     "api/show": (OLLAMA, Target("show")),
+    "codex/responses": (CHATGPT, Target("generate")),
 }
 _LAST: dict[str, Route] = {
     "responses": (OPENAI_RESPONSES, Target("generate")),
@@ -35,8 +41,10 @@ _GEMINI = {
     "embedContent": "embed",
     "batchEmbedContents": "embed",
 }
-_DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)/")
+_OLLAMA = "/ollama/"
+"""Below it the compatible APIs are Ollama's own: they ask for no credential."""
 _GEMINI_PATH = re.compile(r"/v1(?:alpha|beta1?)?/(?:.*/)?models/(.+)[:/](\w+)$")
+_VERTEX_PATH = re.compile(r"/publishers/anthropic/models/([^/]+):((?:stream)?[rR]awPredict)$")
 _BEDROCK_PATH = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream)$")
 _MODELS = re.compile(r"/models(?:/(.+))?$")
 _DOUBLED = re.compile(r"/v1(?:beta)?/v1(?:beta)?/|//")
@@ -56,9 +64,12 @@ def _post(request: Request, path: str) -> Route | None:
     parts = path.rsplit("/", 2)
     route = _POSTS.get("/".join(parts[-2:])) or _LAST.get(parts[-1])
     if route is not None:
-        deployment = _DEPLOYMENT.search(path) if "/deployments/" in path else None
-        dialect, target = route
-        return (dialect, Target(target.operation, deployment[1])) if deployment else route
+        if path.startswith(_OLLAMA):
+            return replace(route[0], free=True), route[1]
+        return (azure.of(request, *route) if "/openai/" in path else None) or route
+    if found := _VERTEX_PATH.search(path):
+        counts = found[1] == "count-tokens"
+        return VERTEX, Target("count") if counts else Target("generate", found[1], found[2])
     if (found := _GEMINI_PATH.search(path)) and found[2] in _GEMINI:
         sse = request.query.get("alt") == "sse"
         return GEMINI, Target(_GEMINI[found[2]], found[1], found[2], sse)

@@ -36,7 +36,18 @@ async def test_the_fields_are_those_of_the_contract(root: Api):
     made = await root("POST /accounts", draft(), expect=201)
     assert set(made) == {
         *("id", "tenant_id", "name", "platform", "provider", "base_url", "options", "models", "model_map", "pools"),
-        *("priority", "weight", "max_concurrency", "limits", "enabled", "proxy_id", "timeouts", "notes"),
+        *(
+            "priority",
+            "weight",
+            "max_concurrency",
+            "limits",
+            "enabled",
+            "proxy_id",
+            "timeouts",
+            "notes",
+            "probe",
+            "draining",
+        ),
         *("expires_at", "explicit_only", "credential_fields", "created_at", "updated_at"),
     }
     assert (made["provider"], made["priority"], made["explicit_only"]) == ("claude-official", 50, False)
@@ -63,7 +74,8 @@ async def test_the_fields_are_those_of_the_contract(root: Api):
         ({"timeouts": {"connect": 0}}, "timeouts.connect"),
         ({"timeouts": {"colour": 1}}, "timeouts.colour"),
         ({"pools": ["nowhere"]}, "pools[0]"),
-        ({"limits": [{"type": "requests", "per": "minute", "max": 1}]}, "limits"),
+        ({"limits": [{"type": "requests", "per": "minute", "max": -1}]}, "limits[0].max"),
+        ({"limits": [{"type": "concurrency", "max": 1}, {"type": "budget", "max": 1}]}, "limits[1].type"),
         ({"proxy_id": "prx_x"}, "proxy_id"),
         ({"model_map": {"a": 1}}, "model_map[...]"),
         ({"colour": "red"}, "colour"),
@@ -78,7 +90,9 @@ async def test_what_cannot_be_is_refused_by_its_name(root: Api, more: dict[str, 
 
 async def test_a_patch_keeps_clears_and_replaces(root: Api, resources: Resources):
     said = {"models": ["claude-3*"], "priority": 3, "max_concurrency": 2, "timeouts": {"connect": 3}, "notes": "n"}
-    made = await root("POST /accounts", draft(**said), expect=201)
+    own = [{"type": "requests", "per": {"rolling": "5h"}, "max": 9}, {"type": "concurrency", "max": 2}]
+    made = await root("POST /accounts", draft(**said, limits=own), expect=201)
+    assert made["limits"] == own
     path = f"/accounts/{made['id']}"
     assert made["timeouts"] == {"connect": 3.0, "first_event": 60.0, "stream_idle": 600.0, "total": 600.0}
     cleared = await root(f"PATCH {path}", {"models": None, "max_concurrency": None, "priority": None, "provider": "p"})
@@ -160,3 +174,50 @@ async def test_state_is_read_and_lifted(root: Api, resources: Resources):
     lifted = await root(f"POST {path}/recover")
     assert lifted["usable"] is True and len(lifted["recent"]) == 1
     assert (await root("GET /audit", target=made["id"]))["data"][0]["after"] == {"lifted": 1}
+
+
+async def test_nothing_automatic_stays_of_a_deleted_account(root: Api, south: Tenant, resources: Resources):
+    made = await root("POST /accounts", draft(tenant_id=south.id), expect=201)
+    name, field = tenant_prefix(south.id) + "state", f"{made['id']}|account"
+    await resources.redis.hset(name, field, state.encode(state.State("disabled", state.FOR_EVER)))
+    await root(f"DELETE /accounts/{made['id']}", expect=204)
+    assert not await resources.redis.hexists(name, field)
+
+
+async def test_only_root_gives_the_machines_own_role(root: Api, north: Tenant):
+    aws = {"platform": "bedrock", "options": {"region": "eu-west-1"}}
+    own = {"access_key_id": "AKIA1", "secret_access_key": "s"}
+    refused = await north.as_("owner")("POST /accounts", draft(**aws, credentials={}), expect=400)
+    assert refused["errors"][0]["field"] == "credentials"
+    made = await north.as_("owner")("POST /accounts", draft(**aws, credentials=own), expect=201)
+    at = f"PATCH /accounts/{made['id']}"
+    assert (await north.as_("owner")(at, {"credentials": {}}, expect=400))["errors"][0]["field"] == "credentials"
+    assert (await north.as_("owner")(at, {"notes": "kept"}))["credential_fields"] == sorted(own)
+    assert (await root(at, {"credentials": {}}))["credential_fields"] == []
+    assert (await root("POST /accounts", draft(**aws, credentials={}), expect=201))["credential_fields"] == []
+
+
+async def test_ollama_needs_no_credentials(root: Api, resources: Resources):
+    ollama = {"platform": "ollama", "base_url": "http://10.0.0.7:11434"}
+    for given in ({"credentials": {}}, {"credentials": None}, {"credentials": {"api_key": SECRET}}):
+        made = await root("POST /accounts", draft(**ollama, **given), expect=201)
+        assert made["credential_fields"] == (["api_key"] if given["credentials"] else [])
+        assert made["provider"] == "ollama"
+        cleared = await root(f"PATCH /accounts/{made['id']}", {"credentials": {}, "options": {"usage_probe": False}})
+        assert cleared["credential_fields"] == []
+        async with resources.database() as session:
+            row = await accounts.find(session, Reach(everything=True), made["id"])
+            assert configuration.opened(row, resources.sealer, "", ()).credentials == {}
+
+
+async def test_entra_needs_its_application(root: Api):
+    azure = {"platform": "azure-openai", "base_url": "https://res.openai.azure.com"}
+    entra = {"credentials": {"client_secret": SECRET}}
+    known = {"client_id": "app", "entra_tenant_id": "contoso.com"}
+    problem = await root("POST /accounts", draft(**azure, **entra), expect=400)
+    assert [error["field"] for error in problem["errors"]] == ["options.client_id"]
+    made = await root("POST /accounts", draft(**azure, **entra, options=known), expect=201)
+    path = f"PATCH /accounts/{made['id']}"
+    refused = await root(path, {"options": {"client_id": "app"}}, expect=400)
+    assert [error["field"] for error in refused["errors"]] == ["options.entra_tenant_id"]
+    assert (await root(path, {"credentials": {"api_key": SECRET}, "options": {}}))["credential_fields"] == ["api_key"]

@@ -16,8 +16,8 @@ _ids = itertools.count()
 
 Limit = tuple[str, str, int, int]
 """kind, name, max, span"""
-Candidate = tuple[str, int, int, str]
-"""account, slots, tier, mask"""
+Candidate = tuple[str, int, int, str] | tuple[str, int, int, str, str]
+"""account, slots, tier, mask, flag"""
 ANY: Sequence[Candidate] = (("a", 0, 50, ""),)
 
 
@@ -32,18 +32,24 @@ class Answer(Struct):
     now: int = 0
     used: Sequence[int] = ()
     waits: Sequence[int] = ()
+    moved: bool = False
+    """The account that it was to stay with could not be taken."""
+    busy: int = 0
+    capped: int = 0
 
 
 def read(reply: Sequence[Any]) -> Answer:
     kind = reply[0].decode()
     if kind == "bound":
         return Answer(kind, account=reply[1].decode())
-    if kind in ("cold", "full"):
-        return Answer(kind, now=reply[1] if kind == "full" else 0)
+    if kind in ("cold", "unknown"):
+        return Answer(kind)
+    if kind == "full":
+        return Answer(kind, now=reply[1], busy=reply[2], capped=reply[3], wait=reply[4])
     numbers = [int(value) for value in reply[3:]]
     answer = Answer(kind, now=numbers[0], used=numbers[1::2], waits=numbers[2::2])
     if kind == "ok":
-        answer.account, answer.bound = reply[1].decode(), reply[2] == 1
+        answer.account, answer.bound, answer.moved = reply[1].decode(), reply[2] in (1, 2), reply[2] == 3
     else:
         answer.index, answer.wait = reply[1], reply[2]
     return answer
@@ -74,19 +80,30 @@ class Scene:
         leaving: str = "",
         mode: str = "busy",
         whole: bool = True,
+        binding: tuple[str, str] = ("", ""),
+        own: Sequence[Limit] = (),
+        given_back: Sequence[str] = (),
     ) -> Answer:
         identity = identity or f"req-{next(_ids)}"
-        flat = [part for one in limits for part in one]
-        offered = [part for one in candidates for part in one]
+        flat = [part for one in (*limits, *own) for part in one]
+        offered = [part for one in candidates for part in (*one, *([""] * (5 - len(one))))]
         return read(
             await self.run(
                 ADMIT, identity, lease, row, sticky, life, leaving, mode, "1" if whole else "0",
-                len(limits), *flat, len(candidates), *offered,
+                *binding, len(limits) + len(own), len(limits), *flat, len(candidates), *offered, *given_back,
             )
         )  # fmt: skip
 
-    async def settle(self, identity: str, account: str, *names: str, most: int = 1000, sequence: int = 1) -> int:
-        return await self.run(SETTLE, identity, account, "gateway", sequence, '{"row":1}', most, *names)
+    async def settle(
+        self,
+        identity: str,
+        account: str,
+        *names: str,
+        most: int = 1000,
+        sequence: int = 1,
+        served: tuple[str, str] = ("", ""),
+    ) -> int:
+        return await self.run(SETTLE, identity, account, "gateway", sequence, '{"row":1}', most, *served, *names)
 
     async def renew(self, lease: int, requests: Mapping[str, Sequence[str]], row: str = "{}") -> int:
         """The first name of a request is that of its slot, `s:ACCOUNT`."""

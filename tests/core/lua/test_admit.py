@@ -28,6 +28,9 @@ async def test_what_is_taken(scene: Scene) -> None:
     assert (answer.kind, answer.account, answer.bound, list(answer.used)) == ("ok", "a", False, [1, 1, 1, 1])
     ends = answer.now + 60_000
     bucket = str(answer.now * 60 // 60_000)
+    moment = scene.redis.hget(scene.name("idle"), "a") or ""
+    assert len(moment) == 16
+    assert int(moment) // 1000 == answer.now, "in microseconds"
     assert scene.dump() == {
         scene.name(key): value
         for key, value in sorted(
@@ -36,7 +39,7 @@ async def test_what_is_taken(scene: Scene) -> None:
                 "s:a": [("r1", ends)],
                 "l": [("r1", ends)],
                 "r": {"r1": 'a\n{"x":1}\n2'},
-                "idle": {"a": str(answer.now)},
+                "idle": {"a": moment},
                 "k:1": "a",
                 limits[0][1]: {"n": "1", "o": bucket, bucket: "1"},
                 limits[1][1]: [("r1", ends)],
@@ -447,3 +450,174 @@ async def test_never_more_than_three_at_once(redis_url: str) -> None:
         assert done >= 15
         assert one.redis.zcard(one.name(key[1])) == 0
         assert one.slots("a") | one.slots("b") == set()
+
+
+# Whose turn it is, exactly
+
+
+async def test_round_robin_is_exact_however_many_ask_at_once(scene: Scene) -> None:
+    offered = [(name, 9 if name == "a" else 0, 50, "") for name in "abcde"]
+    answers = await asyncio.gather(*(scene.admit(candidates=offered, mode="idle") for _ in range(40)))
+    order = [answer.account for answer in answers]
+    assert order == list("abcde") * 8, "whatever slots and load they have"
+
+
+async def test_round_robin_leaves_out_the_full_and_goes_on(scene: Scene) -> None:
+    offered = [("a", 1, 50, ""), ("b", 0, 50, ""), ("c", 0, 50, ""), ("d", 0, 60, "")]
+    found = [(await scene.admit(candidates=offered, mode="idle")).account for _ in range(6)]
+    assert found == ["a", "b", "c", "b", "c", "b"]
+
+
+# What an account's flag says
+
+DRAINING, SLOW = ("a", 0, 50, "", "d"), ("a", 0, 50, "", "s")
+HALF_OPEN = ("a", 0, 50, "", "pfamily:f")
+
+
+async def test_a_draining_account_is_for_what_is_bound_to_it(scene: Scene) -> None:
+    assert (await scene.admit(candidates=[A], sticky="k:1")).account == "a"
+    assert (await scene.admit(candidates=[DRAINING, B], sticky="k:1")).account == "a"
+    assert (await scene.admit(candidates=[DRAINING, B], sticky="k:2")).account == "b"
+    before = scene.dump()
+    none = await scene.admit(candidates=[DRAINING], sticky="k:3")
+    assert (none.kind, none.busy, none.capped) == ("full", 0, 0)
+    assert scene.dump() == before
+
+
+async def test_a_session_does_not_stay_with_a_slow_account(scene: Scene) -> None:
+    assert (await scene.admit(candidates=[A], sticky="k:1")).account == "a"
+    later = ("b", 0, 1050, "")
+    moved = await scene.admit(candidates=[("b", 0, 50, ""), ("a", 0, 1050, "", "s")], sticky="k:1")
+    assert (moved.account, moved.bound, scene.redis.get(scene.name("k:1"))) == ("b", False, "b")
+    assert (await scene.admit(candidates=[SLOW], sticky="k:2")).account == "a", "when there is no other, it serves"
+    assert (await scene.admit(candidates=[("a", 0, 50, ""), later], sticky="k:1")).account == "b"
+
+
+async def test_one_request_probes_a_half_open_account(scene: Scene) -> None:
+    answers = await asyncio.gather(*(scene.admit(f"r{at}", candidates=[HALF_OPEN, B]) for at in range(10)))
+    assert Counter(answer.account for answer in answers) == {"a": 1, "b": 9}
+    name = scene.name("probe:a|family:f")
+    probing = next(f"r{at}" for at, answer in enumerate(answers) if answer.account == "a")
+    assert scene.redis.get(name) == probing
+    assert 59_000 < scene.redis.pttl(name) <= 60_000
+    again = await scene.admit(probing, candidates=[HALF_OPEN], row="", leaving="a")
+    assert again.account == "a", "its own probe stops nobody"
+    alone = await scene.admit(candidates=[HALF_OPEN])
+    assert (alone.kind, alone.busy, alone.capped, alone.wait) == ("full", 0, 1, 1000)
+    other = ("a", 0, 50, "", "pfamily:g")
+    assert (await scene.admit(candidates=[other])).account == "a", "each scope has its own"
+    scene.redis.delete(name)
+    assert (await scene.admit(candidates=[HALF_OPEN])).account == "a"
+
+
+async def test_an_account_that_is_not_taken_is_not_claimed(scene: Scene) -> None:
+    offered = [("b", 0, 10, ""), HALF_OPEN]
+    assert (await scene.admit(candidates=offered)).account == "b"
+    assert not scene.redis.exists(scene.name("probe:a|family:f"))
+
+
+async def test_a_session_waits_for_no_probe(scene: Scene) -> None:
+    await scene.admit(candidates=[A], sticky="k:1")
+    scene.redis.set(scene.name("probe:a|family:f"), "another")
+    moved = await scene.admit(candidates=[HALF_OPEN, B], sticky="k:1")
+    assert (moved.account, moved.bound) == ("b", False)
+
+
+# Bound by what only one account knows
+
+MUST, PREFER = ("must", "R:1"), ("prefer", "E:1")
+
+
+async def test_it_must_be_known(scene: Scene) -> None:
+    before = scene.dump()
+    assert (await scene.admit(candidates=[A, B], binding=MUST, sticky="k:1")).kind == "unknown"
+    assert scene.dump() == before
+
+
+async def test_it_goes_there_or_nowhere(scene: Scene) -> None:
+    scene.redis.set(scene.name("R:1"), "b", ex=100)
+    taken = await scene.admit(candidates=[A, ("b", 1, 90, "", "s")], binding=MUST, sticky="k:1")
+    assert (taken.account, taken.bound, taken.moved) == ("b", True, False)
+    assert scene.redis.get(scene.name("k:1")) == "b", "the session goes along"
+    full = await scene.admit(candidates=[A, ("b", 1, 90, "")], binding=MUST)
+    assert (full.kind, full.busy) == ("full", 1)
+    for whole in (True, False):
+        away = await scene.admit(candidates=[A, C], binding=MUST, whole=whole)
+        assert (away.kind, away.account) == ("bound", "b")
+    assert scene.redis.ttl(scene.name("R:1")) > 90, "its life is the response's"
+
+
+async def test_a_draining_account_goes_on_with_its_responses(scene: Scene) -> None:
+    scene.redis.set(scene.name("R:1"), "a")
+    assert (await scene.admit(candidates=[B, DRAINING], binding=MUST)).account == "a"
+
+
+async def test_a_limit_of_the_caller_refuses_it_as_any_other(scene: Scene) -> None:
+    scene.redis.set(scene.name("R:1"), "a")
+    one = limit("D", 0)
+    assert (await scene.admit(candidates=[A, B], binding=MUST, limits=[one])).kind == "limit"
+
+
+async def test_what_is_preferred_and_what_comes_instead(scene: Scene) -> None:
+    unknown = await scene.admit(candidates=[A, B], binding=PREFER)
+    assert (unknown.account, unknown.bound, unknown.moved) == ("a", False, False)
+    scene.redis.set(scene.name("E:1"), "c")
+    taken = await scene.admit(candidates=[A, B, ("c", 1, 90, "")], binding=PREFER, sticky="k:1")
+    assert (taken.account, taken.bound, taken.moved) == ("c", True, False)
+    full = await scene.admit(candidates=[A, B, ("c", 1, 90, "")], binding=PREFER, sticky="k:1")
+    assert (full.account, full.bound, full.moved) == ("b", False, True)
+    stays = await scene.admit(candidates=[A, B], binding=PREFER, sticky="k:1")
+    assert (stays.account, stays.moved) == ("b", True), "the session counts where the preferred one cannot be had"
+    behind = await scene.admit(candidates=[A, B], binding=PREFER, whole=False)
+    assert (behind.kind, behind.account) == ("bound", "c")
+
+
+# Accounts' own limits
+
+
+async def test_an_account_at_its_own_limit_is_no_candidate(scene: Scene) -> None:
+    own = [limit("S", 2, 3_600_000, "a"), limit("C", 1, 0, "b")]
+    offered = [("a", 0, 10, "10"), ("b", 0, 20, "01"), ("c", 1, 30, "00")]
+    answers = [await scene.admit(candidates=offered, own=own) for _ in range(5)]
+    assert [answer.account for answer in answers] == ["a", "a", "b", "c", ""]
+    assert (answers[4].kind, answers[4].busy, answers[4].capped) == ("full", 1, 2)
+    assert answers[4].wait == 1000, "the concurrent one comes back first"
+    assert scene.redis.hget(scene.name(own[0][1]), "n") == "2"
+    assert scene.redis.zcard(scene.name(own[1][1])) == 1
+
+
+async def test_the_callers_limits_come_first_and_are_what_a_client_is_told(scene: Scene) -> None:
+    caller, own = limit("D", 1, 0, "caller"), limit("D", 1, 0, "account")
+    offered = [("a", 0, 10, "11")]
+    assert (await scene.admit(candidates=offered, limits=[caller], own=[own])).kind == "ok"
+    both = await scene.admit(candidates=offered, limits=[caller], own=[own])
+    assert (both.kind, both.index) == ("limit", 1)
+    alone = await scene.admit(candidates=[("a", 0, 10, "1")], own=[own])
+    assert (alone.kind, alone.capped) == ("full", 1)
+    mixed = [("a", 0, 10, "01"), ("b", 0, 10, "10")]
+    capped = await scene.admit(candidates=mixed, limits=[caller], own=[own])
+    assert (capped.kind, capped.capped) == ("full", 1), "the caller's limit did not refuse the other"
+
+
+async def test_a_session_leaves_an_account_at_its_limit(scene: Scene) -> None:
+    own = limit("D", 1)
+    offered = [("a", 0, 10, "1"), ("b", 0, 20, "0")]
+    assert [(await scene.admit(candidates=offered, own=[own], sticky="k:1")).account for _ in range(2)] == ["a", "b"]
+
+
+async def test_a_failover_gives_back_what_the_account_counted(scene: Scene) -> None:
+    own, other = limit("C", 1, 0, "a"), limit("C", 1, 0, "b")
+    await scene.admit("x", candidates=[("a", 0, 10, "1")], own=[own])
+    assert scene.redis.zcard(scene.name(own[1])) == 1
+    moved = await scene.admit(
+        "x", candidates=[("b", 0, 10, "1")], own=[other], row="", leaving="a", given_back=[own[1]]
+    )
+    assert moved.account == "b"
+    assert scene.redis.zcard(scene.name(own[1])) == 0
+    assert scene.redis.zrange(scene.name(other[1]), 0, -1) == ["x"]
+    full = await scene.admit("x", candidates=[("a", 1, 10, "")], row="", leaving="b", given_back=[])
+    assert full.kind == "ok"
+    await scene.admit("y", candidates=[("c", 1, 10, "")])
+    kept = await scene.admit("x", candidates=[("c", 1, 10, "")], row="", leaving="a", given_back=[other[1]])
+    assert kept.kind == "full"
+    assert scene.redis.zrange(scene.name(other[1]), 0, -1) == ["x"], "nothing is given back for nothing"

@@ -69,7 +69,8 @@ async def test_every_change_is_announced(database: AsyncSession, default: str):
     ("values", "field"),
     [
         ({"proxy_id": "prx_x"}, "proxy_id"),
-        ({"limits": [{"type": "requests", "per": "minute", "max": 1}]}, "limits"),
+        ({"limits": [{"type": "requests", "per": "minute", "max": -1}]}, "limits[0].max"),
+        ({"limits": [{"type": "concurrency", "max": 1}, {"type": "budget", "max": 1}]}, "limits[1].type"),
         ({"pools": ["nowhere"]}, "pools[0]"),
     ],
 )
@@ -79,7 +80,9 @@ async def test_what_cannot_be_is_refused_by_its_name(
     with pytest.raises(Invalid) as raised:
         await made(database, default, **values)
     assert raised.value.field == field
-    await made(database, default, proxy_id=None, limits=[], pools=[])
+    given = [{"type": "requests", "per": "minute", "max": 1}]
+    account = await made(database, default, proxy_id=None, limits=given, pools=[])
+    assert account.limits == given
 
 
 async def test_listing(database: AsyncSession, default: str):

@@ -13,10 +13,11 @@ from structlog.testing import capture_logs
 
 from gateway.core import changes, db
 from gateway.core import models as m
-from gateway.core.domain import Timeouts
+from gateway.core.domain import Proxy, Timeouts
 from gateway.core.ids import new_id
-from gateway.core.sealing import Sealer
-from gateway.core.services.configuration import find_caller, load, redigest
+from gateway.core.sealing import SealBroken, Sealer
+from gateway.core.secret import Secret
+from gateway.core.services.configuration import find_caller, load, opened, redigest
 
 SEALER = Sealer((bytes(32),))
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -69,6 +70,44 @@ async def key(
     session.add(m.KeySecret(digest=digest, key_id=identity, pepper_id="p", expires_at=expires))
     await session.flush()
     return identity
+
+
+async def proxy(session: AsyncSession, tenant_id: str, url: bytes) -> str:
+    identity = new_id("prx")
+    session.add(
+        m.Proxy(id=identity, tenant_id=tenant_id, name=identity, url=SEALER.seal(url, f"proxies/{identity}/url"))
+    )
+    await session.flush()
+    return identity
+
+
+async def test_an_account_without_its_proxy_is_left_out(session: AsyncSession) -> None:
+    """It must not go out directly instead."""
+    own = await tenant(session)
+    good = await proxy(session, own, b"http://u:p@proxy.example:3128")
+    bad = await proxy(session, own, b"gopher://proxy.example")
+    through = await account(session, own, "through", proxy_id=good)
+    direct = await account(session, own, "direct")
+    await account(session, own, "lost", proxy_id=bad)
+    with capture_logs() as logged:
+        found = await load(session, SEALER, PLATFORMS)
+    assert [one.id for one in found.by_tenant[own]] == [through, direct]
+    assert found.accounts[through].proxy == Proxy(good, "http", "proxy.example", 3128, Secret("u"), Secret("p"))
+    assert found.accounts[direct].proxy is None
+    assert [entry.get("proxy") for entry in logged if entry.get("proxy")] == [bad]
+    assert "gopher" not in str(logged)
+
+
+async def test_an_account_is_not_opened_with_another_proxy(session: AsyncSession) -> None:
+    own = await tenant(session)
+    named = await proxy(session, own, b"http://proxy.example")
+    row = await session.get(m.Account, await account(session, own, "through", proxy_id=named))
+    assert row is not None
+    right = Proxy(named, "http", "proxy.example", 80)
+    assert opened(row, SEALER, "https://x", (), right).proxy == right
+    for wrong in (None, Proxy(new_id("prx"), "http", "proxy.example", 80)):
+        with pytest.raises(SealBroken):
+            opened(row, SEALER, "https://x", (), wrong)
 
 
 async def test_the_snapshot(session: AsyncSession) -> None:

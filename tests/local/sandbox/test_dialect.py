@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from gateway.local.sandbox.answer import Answer, Ask, compose, members_of
+from gateway.local.sandbox.chatgpt import CHATGPT
 from gateway.local.sandbox.dialect import Dialect, Fault, Target
 from gateway.local.sandbox.routes import ANTHROPIC, BEDROCK, GEMINI, OLLAMA, OPENAI_CHAT, OPENAI_RESPONSES
 from gateway.local.sandbox.script import read
@@ -16,6 +17,11 @@ ASKED: list[tuple[Dialect, Target, dict[str, Any]]] = [
     (ANTHROPIC, Target("generate"), {"model": "m", "max_tokens": 99, "messages": HELLO}),
     (OPENAI_CHAT, Target("generate"), {"model": "m", "messages": HELLO}),
     (OPENAI_RESPONSES, Target("generate"), {"model": "m", "input": "say hello"}),
+    (
+        CHATGPT,
+        Target("generate"),
+        {"model": "m", "input": HELLO, "instructions": "", "store": False, "stream": True},
+    ),
     (GEMINI, Target("generate", "m", "streamGenerateContent"), {"contents": [{"parts": [{"text": "say hello"}]}]}),
     (
         BEDROCK,

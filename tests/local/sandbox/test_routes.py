@@ -14,6 +14,7 @@ from gateway.local.sandbox.server import Request
         ("POST", "/v1/embeddings", ("openai-chat", "embed", "")),
         ("POST", "/responses", ("openai-responses", "generate", "")),
         ("POST", "/v1/responses", ("openai-responses", "generate", "")),
+        ("POST", "/backend-api/codex/responses", ("chatgpt", "generate", "")),
         ("POST", "/openai/deployments/d/chat/completions", ("openai-chat", "generate", "d")),
         ("POST", "/openai/deployments/d/embeddings", ("openai-chat", "embed", "d")),
         ("POST", "/v1beta/models/gemini-x:generateContent", ("gemini", "generate", "gemini-x")),
