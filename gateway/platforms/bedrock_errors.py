@@ -50,7 +50,8 @@ _NO_MODEL = re.compile(
 )
 _UNPAID = re.compile(r"model access is denied due to (?:invalid_payment_instrument|.*\bpayment\b)")
 _NO_TOKEN = re.compile(
-    r"user: \S+ is not authorized to perform: bedrock:callwithbearertoken|(?:bearer token|api key|authentication failed)\b"
+    r"user: \S+ is not authorized to perform: bedrock:callwithbearertoken"
+    r"|(?:bearer token|api key|authentication failed)\b"
 )
 _NOT_ALLOWED = re.compile(r"operation not allowed\b|your account is not authorized")
 _DAILY = re.compile(r"too many tokens per day\b")

@@ -6,6 +6,7 @@ streams of Responses also `{"type":"error","code","message"}` and `{"response":{
 forms of compatible servers: `{"error":"…"}`, `{"detail":"…"}`, `{"detail":{"code","message"}}`, `{"message":"…"}`.
 """
 
+import re
 from typing import Any, cast
 
 import msgspec
@@ -16,6 +17,9 @@ from gateway.platforms import reset
 _LONGEST_BODY = 256 * 1024
 _LONGEST_MESSAGE = 2_000
 _LONGEST_WORD = 100
+
+#: MiniMax's plans: the end stands in the sentence alone. From its start only, as all sentences are matched.
+_SAID_END = re.compile(r"usage limit exceeded, [^']{1,200}? resets at ([0-9t:.+-]{19,32}z?)")
 
 
 class Complaint(Struct, frozen=True):
@@ -82,10 +86,14 @@ def _message(error: dict[str, Any]) -> str:
 
 
 def _until(error: dict[str, Any], details: list[dict[str, Any]], now: float) -> float | None:
-    """ChatGPT's `resets_at` and `resets_in_seconds`; Google's RetryInfo (google.rpc.error_details)."""
+    """ChatGPT's `resets_at` and `resets_in_seconds`; Google's RetryInfo (google.rpc.error_details); MiniMax's words."""
     for name, read_end in (("resets_at", reset.moment), ("resets_in_seconds", reset.after)):
         end = read_end(error.get(name), now)
         if end is not None:
             return end
     waits = [reset.after(detail.get("retryDelay"), now) for detail in details]
-    return max((wait for wait in waits if wait is not None), default=None)
+    known = [wait for wait in waits if wait is not None]
+    if known:
+        return max(known)
+    told = _SAID_END.match(_message(error))
+    return reset.moment(told[1].upper(), now) if told else None

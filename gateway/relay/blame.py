@@ -9,7 +9,7 @@ from gateway.platforms import PLATFORMS
 from gateway.platforms.grounds import Ground
 from gateway.platforms.network import NetworkFault, network_verdict
 from gateway.platforms.platform import Headers, Verdict
-from gateway.relay.breaker import scope_of_family
+from gateway.relay.breaker import scope_of_family, served_anywhere
 from gateway.relay.exchange import Exchange
 from gateway.relay.gate import Gate
 from gateway.routing.choose import Candidate
@@ -34,7 +34,7 @@ def judged(candidate: Candidate, status: int, headers: Headers, body: bytes) -> 
     return Outcome(verdict, status, headers, body)
 
 
-def unreached(gate: Gate, exchange: Exchange, candidate: Candidate, failure: Failure) -> Outcome:
+async def unreached(gate: Gate, exchange: Exchange, candidate: Candidate, failure: Failure) -> Outcome:
     """The outcome of an attempt without an answer; failures in a row are counted."""
     now = time.time()
     fault = fault_of(failure)
@@ -47,10 +47,19 @@ def unreached(gate: Gate, exchange: Exchange, candidate: Candidate, failure: Fai
         in_a_row = gate.reached.failed(account.id, key_id).count
     elif fault is NetworkFault.RESET and not (isinstance(failure, ConnectionBroken) and failure.stale):
         # A kept connection that had gone stale is the way of every server, and is made anew at once.
-        field = f"{account.id}|{scope_of_family(candidate.model)}"
-        row = gate.reached.failed(field, key_id, exchange.call.request_id)
-        in_a_row = row.counted(alone=not gate.reached.serves_others(field, key_id, now))
+        in_a_row = await _broken(gate, exchange, f"{account.id}|{scope_of_family(candidate.model)}", now)
     return Outcome(network_verdict(fault, in_a_row, now), failure=failure)
+
+
+async def _broken(gate: Gate, exchange: Exchange, field: str, now: float) -> int:
+    """How many answers in a row count as broken off. Only one key's: where no gateway has served another meanwhile."""
+    caller = exchange.route.caller
+    row = gate.reached.failed(field, caller.key_id, exchange.call.request_id)
+    alone = not gate.reached.serves_others(field, caller.key_id, now)
+    if alone and row.count > 1 and len(row.by_key) == 1:
+        prefix = gate.prefix_of(caller.tenant_id)
+        alone = not await served_anywhere(gate.scripts, prefix, field, caller.key_id, now)
+    return row.counted(alone=alone)
 
 
 def fault_of(failure: Failure) -> NetworkFault:

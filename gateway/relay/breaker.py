@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from msgspec import Struct
 
 from gateway.core.domain import Account
-from gateway.core.scripts import FAULT, RedisGone, Scripts
+from gateway.core.scripts import AWAY, FAULT, RedisGone, Scripts
 from gateway.platforms.platform import model_family
 
 WINDOW = 30.0
@@ -95,6 +95,18 @@ class Reached:
     def clear(self) -> None:
         self._rows.clear()
         self._served.clear()
+
+
+async def served_anywhere(scripts: Scripts, prefix: str, field: str, key_id: str, now: float) -> bool:
+    """Whether any gateway has served another key within the last 30 s; not, as far as is known, while Redis is away."""
+    try:
+        held: bytes | None = await scripts.command(b"GET", f"{prefix}served:{field}")
+    except AWAY:
+        return False
+    words = held.decode().split() if held else []
+    return any(
+        other != key_id and now - int(at) / 1000 < WINDOW for other, at in zip(words[::2], words[1::2], strict=False)
+    )
 
 
 Opens = Callable[[float, int], None]

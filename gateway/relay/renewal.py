@@ -42,12 +42,12 @@ async def refused(gate: Gate, exchange: Exchange) -> bool:
     return True
 
 
-def unrenewed(gate: Gate, exchange: Exchange, error: NotRenewed) -> Outcome:
+async def unrenewed(gate: Gate, exchange: Exchange, error: NotRenewed) -> Outcome:
     """What it means for the account. An endpoint that cannot be reached has revoked nothing, and a proxy's failure is
     the proxy's."""
     if error.revoked:
         return Outcome(Verdict(Kind.DISABLE, RE_AUTHORISE, scope=Scope.ACCOUNT))
     cause = error.__cause__
     if isinstance(cause, DialFailed) and cause.reason == "proxy":
-        return unreached(gate, exchange, exchange.lease.candidate, cause)
+        return await unreached(gate, exchange, exchange.lease.candidate, cause)
     return Outcome(Verdict(Kind.COOL_DOWN, "not_renewed", time.time() + _PAUSE, Scope.ACCOUNT))

@@ -121,7 +121,7 @@ async def _attempt(gate: Gate, exchange: Exchange) -> Outcome:
             if await refused(gate, exchange):
                 outcome = await _asked(gate, exchange)
         except NotRenewed as error:
-            outcome.verdict = unrenewed(gate, exchange, error).verdict
+            outcome.verdict = (await unrenewed(gate, exchange, error)).verdict
     return outcome
 
 
@@ -151,9 +151,9 @@ async def _request(gate: Gate, exchange: Exchange, *, asks_usage: bool) -> Outco
         outcome = await _exchange(gate, exchange, candidate, asks_usage=asks_usage)
         gate.reached.answered(account, scope_of_family(candidate.model))
     except Failure as failure:
-        outcome = unreached(gate, exchange, candidate, failure)
+        outcome = await unreached(gate, exchange, candidate, failure)
     except NotRenewed as error:
-        outcome = unrenewed(gate, exchange, error)
+        outcome = await unrenewed(gate, exchange, error)
     except InvalidAccount as error:
         log.error("an account's stored values cannot be used", account=account.id, field=error.field)
         outcome = Outcome(Verdict(Kind.COOL_DOWN, "credentials", time.time() + HALF_HOUR, Scope.ACCOUNT))

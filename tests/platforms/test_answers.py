@@ -1,5 +1,6 @@
 """What providers really answer (`answers/*.toml`), and the verdict that each must give."""
 
+import json
 import tomllib
 from collections import Counter
 from datetime import UTC, datetime
@@ -101,6 +102,48 @@ def test_none_is_there_twice():
 
 def test_every_kind_of_verdict_is_met():
     assert {entry["verdict"] for _, entry in ANSWERS} >= {"caller", "elsewhere", "cool_down", "disable"}
+
+
+def sentences():
+    """Every sentence of the table, and the words beside it: what a client could write into a request."""
+    for _, entry in ANSWERS:
+        try:
+            tree = json.loads(entry["body"])
+        except ValueError:
+            continue
+        yield from texts(tree)
+
+
+def texts(tree):
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, dict | list):
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            yield from texts(part)
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "Invalid value: '{}'. Supported values are: 'low', 'medium', and 'high'.",
+        "messages.0.content.0.type: Input should be 'text', not {}",
+        "Previous response with id '{}' not found.",
+        'Invalid JSON payload received. Unknown name "{}": Cannot find field.',
+        "Malformed input request: {}, please reformat your input and try again.",
+    ],
+)
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_no_sentence_of_the_table_means_anything_where_a_request_is_repeated(platform, status, echo):
+    for text in set(sentences()):
+        said = echo.replace("{}", text)
+        for body in (
+            {"error": {"message": said, "type": "invalid_request_error"}},
+            {"message": said},
+            {"detail": said},
+        ):
+            found = PLATFORMS[platform].judge(status, {"retry-after": "60"}, json.dumps(body).encode(), NOW)
+            assert found == Verdict(Kind.CALLER, "request"), said
 
 
 GOOD = """[[answer]]

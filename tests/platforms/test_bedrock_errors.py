@@ -110,6 +110,7 @@ def test_no_body_raises(status, body) -> None:
         (400, b'{"message":"Malformed \\"input\\""}', ("invalid_request_error", 'Malformed "input"')),
         (413, b'{"message":"large"}', ("request_too_large", "large")),
         (404, b'{"message":"none"}', ("not_found_error", "none")),
+        (403, b'{"Message":"Authentication failed"}', ("permission_error", "Authentication failed")),
     ],
 )
 def test_an_error_in_the_clients_words(status, body, expected) -> None:

@@ -40,6 +40,7 @@ NOW = 1_790_000_000.0
         ('{"error":"model not found"}', set(), "model not found"),
         ('{"error":"No","code":"arrearage"}', {"arrearage"}, "no"),
         ('{"detail":"Unauthorized"}', set(), "unauthorized"),
+        ('{"Message":"Authentication failed"}', set(), "authentication failed"),
         ('{"detail":{"code":"deactivated_workspace","message":"Gone."}}', {"deactivated_workspace"}, "gone."),
         ('{"error":{"message":"Error: Nope","code":402}}', {"402"}, "nope"),
         ('{"error":{"message":17,"type":["x"],"code":{},"details":{"reason":"x"}}}', set(), ""),
@@ -65,6 +66,13 @@ def test_read(body, words, message):
         ({"details": [{"retryDelay": "a while"}, 7, None]}, None),
         ({"resets_in_seconds": 10**300}, None),
         ({"resets_at": "tomorrow"}, None),
+        (
+            {"message": "usage limit exceeded, 5-hour limit reached (0/0), resets at 2026-09-21T14:14:59Z (2056)"},
+            99,
+        ),
+        ({"message": "usage limit exceeded, weekly limit reached, resets at 2999-01-01T00:00:00Z (2056)"}, None),
+        ({"message": "usage limit exceeded, 'resets at 2026-09-21T14:14:59Z'"}, None),
+        ({"message": "No tool 'usage limit exceeded, x resets at 2026-09-21T14:14:59Z'"}, None),
         ({}, None),
     ],
 )

@@ -38,6 +38,8 @@ def said(message="", *words):
             Ground.MONEY,
         ),
         (403, [], "Your account org-5f1b is suspended due to insufficient balance, please recharge", Ground.MONEY),
+        (403, ["api_error"], "your subscription payment is past due. update your payment method", Ground.MONEY),
+        (403, ["v_api_error", "insufficient_user_quota"], "user quota is not enough", Ground.MONEY),
         # Credentials.
         (400, ["api_key_invalid"], "API key not valid. Please pass a valid API key.", Ground.CREDENTIALS),
         (400, ["invalid_argument"], "API key expired. Please renew the API key.", Ground.CREDENTIALS),
@@ -51,6 +53,7 @@ def said(message="", *words):
         # Region.
         (400, ["failed_precondition"], "User location is not supported for the API use.", Ground.REGION),
         (403, ["unsupported_country_region_territory"], "Country, region, or territory not supported", Ground.REGION),
+        (403, ["permission_error"], "OAuth token has been revoked. Please obtain a new token.", Ground.CREDENTIALS),
         # What cannot heal.
         (400, ["invalid_request_error"], "This organization has been disabled.", Ground.DISABLED),
         (403, ["permission_error"], "Your organization has been disabled.", Ground.DISABLED),
@@ -69,6 +72,9 @@ def said(message="", *words):
         (404, [], "The API deployment for this resource does not exist.", Ground.MODEL),
         (404, [], "model 'llama9' not found, try pulling it first", Ground.MODEL),
         (404, [], "No endpoints found for x/y.", Ground.MODEL),
+        (404, ["resource_not_found_error"], "Not found the model kimi-nope or Permission denied", Ground.MODEL),
+        (404, ["modelnotopen"], "Your account 21 has not activated the model doubao-seed-1-6.", Ground.MODEL),
+        (403, ["allocationquota.freetieronly"], "The free tier of the model has been exhausted.", Ground.MODEL),
         (
             404,
             ["not_found"],

@@ -289,8 +289,9 @@ def callers(draw: st.DrawFn, known: int) -> Caller:
 
 
 _FORMS = (
-    *("{b}",) * 6, *("{l},{b}",) * 3, *("{l}:{b}",) * 3, " {l} , {b} ", "models/{b}", "models/{l},{b}", "{l},models/{b}",
-    "{l}:models/{b}", "{l},{l}:{b}", "{l}:{l}:{b}", "{l},{l},{b}", "models/models/{b}", "{l}@{b}", "{l}/{b}",
+    *("{b}",) * 6, *("{l},{b}",) * 3, *("{l}:{b}",) * 3, " {l} , {b} ", "models/{b}", "models/{l},{b}",
+    "{l},models/{b}", "{l}:models/{b}", "{l},{l}:{b}", "{l}:{l}:{b}", "{l},{l},{b}", "models/models/{b}",
+    "{l}@{b}", "{l}/{b}",
 )  # fmt: skip
 
 
