@@ -16,7 +16,7 @@ async def site(database_url: str, redis_url: str) -> AsyncGenerator[Site]:
 
 
 async def test_its_routes(site: Site) -> None:
-    assert {route.path for route in create_app(site.settings).routes} == {"/", "/health", "/livez", "/readyz"}
+    assert {route.path for route in create_app(site.settings).routes} == {"/health", "/livez", "/readyz"}
 
 
 @pytest.mark.parametrize(
