@@ -81,18 +81,10 @@ def test_until(error, ahead):
     assert found == (None if ahead is None else NOW + ahead)
 
 
-trees = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(
-                ["error", "type", "code", "status", "message", "details", "reason", "retryDelay", "response"]
-            ),
-            inner,
-        )
-    ),
-    max_leaves=20,
+NAMES = ["error", "type", "code", "status", "message", "details", "reason", "retryDelay", "response"]
+leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+trees: st.SearchStrategy[object] = st.deferred(
+    lambda: leaves | st.lists(trees, max_size=4) | st.dictionaries(st.sampled_from(NAMES), trees, max_size=4)
 )
 
 

@@ -5,7 +5,18 @@ from pathlib import Path
 import gateway.protocols
 from gateway.protocols import CODECS
 
-SHARED = {"__init__", "codec", "framing", "openai_errors", "problems", "reading", "requests", "spans"}
+SHARED = {
+    "__init__",
+    "codec",
+    "edits",
+    "framing",
+    "openai_errors",
+    "problems",
+    "reading",
+    "reasoning",
+    "requests",
+    "spans",
+}
 
 
 def test_every_file_is_registered_alphabetically():

@@ -92,7 +92,7 @@ async def claim(session: AsyncSession, busy: Collection[str], most: int, now: da
     taken = (
         update(_D)
         .where(_D.id.in_(due), _D.next_at <= now)
-        .values(attempts=_D.attempts + 1, next_at=now + LEASE)
+        .values(attempts=_D.attempts + 1, next_at=now + LEASE, error=None)
         .returning(_D)
         .execution_options(synchronize_session=False, populate_existing=True)
     )

@@ -1,5 +1,6 @@
 """Tokens: kept as digests, found by what is presented, live until their end."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -68,6 +69,7 @@ async def test_the_owner_is_told_even_when_disabled(database: AsyncSession):
 async def test_whose_they_are(database: AsyncSession):
     mine, other = await owner(database, "a@x"), await owner(database, "b@x")
     first, _ = await tokens.issue(database, OLD, mine, values())
+    await asyncio.sleep(0.002)  # ids sort by the millisecond
     second, _ = await tokens.issue(database, OLD, other, values())
     for user_id, found in ((mine, [first]), (other, [second]), (None, [second, first])):
         assert (await tokens.listing(database, user_id, Window())).rows == found

@@ -130,5 +130,5 @@ async def test_errors_are_the_sdks_own(sandbox, gpt) -> None:
 
 
 async def test_a_base_url_without_a_version(sandbox, gpt) -> None:
-    answer = await gpt.with_options(base_url=f"{sandbox.url}/backend-api/codex").responses.create(model="m", input="x")
+    answer = await gpt.with_options(base_url=f"{sandbox.url}/somewhere/api").responses.create(model="m", input="x")
     assert answer.output_text
