@@ -27,7 +27,7 @@ class CandidateView(Struct, frozen=True, kw_only=True):
     in_flight: int
     tier: int
     """Priority, and more for what makes it only tried later: 1000 near a limit or slow, 2000 translated, 4000
-    overloaded, 8000 draining."""
+    draining."""
     strategy: str
     score: float
     """In flight ÷ max_concurrency."""

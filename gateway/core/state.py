@@ -22,13 +22,13 @@ class State(Struct, frozen=True):
     request_id: str = ""
     status: int = 0
     soft: bool = False
-    """Only tried last: the last usable account is never taken out for an overload."""
+    """For those who have no other account it is as if it were not: an overload, and what one key alone has met."""
     faults: int = 0
     """Of a breaker: how many faults opened it, its failed probes included."""
 
     def half_open(self, now: float) -> bool:
         """Whether one request over all gateways may try, and no other, until it is known how that went."""
-        return self.reason == BREAKER and self.until <= now < self.until + HALF_OPEN_FOR
+        return self.reason == BREAKER and not self.soft and self.until <= now < self.until + HALF_OPEN_FOR
 
 
 def encode(state: State) -> bytes:

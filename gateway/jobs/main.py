@@ -6,6 +6,7 @@ import datetime as dt
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ from gateway.jobs import ledger, partitions, probes, pruning, renewals, roles, w
 from gateway.jobs.leader import leadership
 
 _IDLE = 0.2
+_AGAIN = 2.0
 _PENDING_EVERY = 5.0
 _SWEEP_EVERY = 5.0
 _SWEEP_BATCH = 200
@@ -85,9 +87,8 @@ async def lead(settings: Settings) -> None:
             tasks.create_task(_every(3600.0, lambda: pruning.journals(redis, connection, turn)))
             tasks.create_task(_every(3600.0, lambda: make_partitions(connection, turn)))
             tasks.create_task(_every(roles.EVERY, lambda: roles.resolve(sessions, sealer, role)))
-            tasks.create_task(renewals.keep(settings, sessions, sealer, redis))
-            tasks.create_task(webhooks.keep(settings, sessions, sealer, redis))
-            tasks.create_task(probes.keep(settings, sessions, sealer, redis))
+            for keep in (renewals.keep, webhooks.keep, probes.keep):
+                tasks.create_task(_apart(partial(keep, settings, sessions, sealer, redis)))
             tasks.create_task(_every(1.0, lambda: still_leading(connection, turn)))
 
 
@@ -102,6 +103,16 @@ async def _every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
         except Exception:
             log.exception("background work failed")
         await pause(seconds)
+
+
+async def _apart(work: Callable[[], Awaitable[None]]) -> None:
+    """Begins again, a little later, whatever ended it: the ledger must not wait for a webhook that cannot be told."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("background work failed")
+        await pause(_AGAIN)
 
 
 async def still_leading(connection: asyncpg.Connection, turn: asyncio.Lock) -> None:

@@ -231,7 +231,8 @@ class Prober:
         field, p = f"{account.id}|{scope}", tenant_prefix(account.tenant_id)
         said: Any = await self._redis.eval(FAULT.source.decode(), 1, p, field, SOURCE, SOURCE, f"{now:.3f}", "0")
         if said is not None:
-            opened = State(BREAKER, now + float(said[0]), now, SOURCE, last.status or 0, faults=int(said[1]))
+            alone, status = said[2] != 1, last.status or 0
+            opened = State(BREAKER, now + float(said[0]), now, SOURCE, status, soft=alone, faults=int(said[1]))
             await self._write(account, Write(account.id, scope, opened))
 
     async def _write(self, account: Account, write: Write) -> None:

@@ -16,6 +16,9 @@ from gateway.routing.choose import Candidate
 from gateway.upstream import BadAnswer, ConnectionBroken, DialFailed, Failure, TimedOut, Truncated
 from gateway.upstream.renewal import RE_AUTHORISE
 
+_PART_OF_WORDS = 3
+"""Names up to this length occur inside of others."""
+
 
 class Outcome(Struct):
     """What one attempt came to. `body` is the whole answer when the status is an error's."""
@@ -30,7 +33,9 @@ class Outcome(Struct):
 def judged(candidate: Candidate, status: int, headers: Headers, body: bytes) -> Outcome:
     """The outcome of an error answer, or of the error that is a stream's first event."""
     names = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
-    verdict = PLATFORMS[candidate.account.platform].judge(status, names, body, time.time())
+    # Clients name models, and upstreams repeat the name: none of its words may decide about the account.
+    said = body.replace(candidate.model.encode(), b"?") if len(candidate.model) > _PART_OF_WORDS else body
+    verdict = PLATFORMS[candidate.account.platform].judge(status, names, said, time.time())
     return Outcome(verdict, status, headers, body)
 
 

@@ -109,8 +109,9 @@ async def served_anywhere(scripts: Scripts, prefix: str, field: str, key_id: str
     )
 
 
-Opens = Callable[[float, int], None]
-"""Called with the seconds for which the breaker opens and the number of faults that opened it."""
+Opens = Callable[[float, int, bool], None]
+"""Called with the seconds for which the breaker opens, the number of faults that opened it, and whether two keys met
+them."""
 
 
 def count(
@@ -130,4 +131,4 @@ def _counted(opens: Opens, future: "asyncio.Future[list[int] | None]") -> None:
         return
     said = future.result()
     if said is not None:
-        opens(float(said[0]), said[1])
+        opens(float(said[0]), said[1], said[2] == 1)

@@ -155,11 +155,10 @@ class Gate:
         if route.previous_response_id:
             return ()
         try:
-            found = choose(route, self.snapshot, self.states, time.time())
+            left = choose(route, self.snapshot, self.states, time.time(), tried=tried)
         except GatewayError:
             return ()
         answering = self.states.answering
-        left = [one for one in found if one.account.id not in tried]
         return sorted(left, key=lambda one: (one.tier, one.account.id not in answering))
 
     def no_account(self, route: Route, taken: SlotsTaken | None = None) -> Unavailable:

@@ -1,8 +1,8 @@
 """What an attempt means for its account: a state that begins, or one that ends. Written here and to Redis at once.
 
 No user can switch an account off for the others: a state is of (account, model family) unless the upstream spoke of the
-account itself, and the last usable account is only tried last when it is overloaded. A proxy has states of its own, for
-all accounts that go through it.
+account itself, and one that is overloaded still serves those who have no other. A proxy has states of its own, for all
+accounts that go through it.
 """
 
 import asyncio
@@ -33,10 +33,8 @@ def scope_of(verdict: Verdict, model: str) -> str:
     return f"family:{verdict.family}" if verdict.family else breaker.scope_of_family(model)
 
 
-def troubled(
-    gate: Gate, exchange: Exchange, candidate: Candidate, verdict: Verdict, status: int, *, last: bool
-) -> None:
-    """The account failed, or its proxy. `last`: no other account could take this request."""
+def troubled(gate: Gate, exchange: Exchange, candidate: Candidate, verdict: Verdict, status: int) -> None:
+    """The account failed, or its proxy."""
     gate.states.answering.discard(candidate.account.id)
     if verdict.counts:
         exchange.claim = None  # the count gives it back as it opens the breaker again
@@ -51,7 +49,7 @@ def troubled(
         since=now,
         request_id=exchange.call.request_id,
         status=status,
-        soft=verdict.overload and last,
+        soft=verdict.overload,
     )
     account = candidate.account
     owner = account.proxy.id if verdict.reason == "proxy" and account.proxy else account.id
@@ -78,9 +76,20 @@ def _count(gate: Gate, exchange: Exchange, candidate: Candidate, status: int) ->
     )
 
 
-def _open(gate: Gate, account: Account, scope: str, request_id: str, status: int, seconds: float, faults: int) -> None:
+def _open(
+    gate: Gate,
+    account: Account,
+    scope: str,
+    request_id: str,
+    status: int,
+    seconds: float,
+    faults: int,
+    shared: bool,
+) -> None:
+    """What one key alone has met does not keep the account from those who have no other."""
     now = time.time()
-    _write(gate, account, account.id, scope, State(BREAKER, now + seconds, now, request_id, status, faults=faults))
+    state = State(BREAKER, now + seconds, now, request_id, status, soft=not shared, faults=faults)
+    _write(gate, account, account.id, scope, state)
 
 
 def recovered(gate: Gate, exchange: Exchange, candidate: Candidate) -> None:

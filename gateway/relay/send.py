@@ -54,7 +54,7 @@ async def send(exchange: Exchange, gate: Gate) -> Outcome:
         if outcome.verdict.kind in {Kind.OK, Kind.CALLER}:
             return outcome
         others = gate.usable(exchange.route, tried)
-        troubled(gate, exchange, candidate, outcome.verdict, outcome.status, last=not others)
+        troubled(gate, exchange, candidate, outcome.verdict, outcome.status)
         if not _may_go_on(gate, exchange, outcome):
             raise given_up(gate, exchange, outcome)
         if not _stays(exchange, outcome) and await _moved(gate, exchange, candidate, movable(exchange, others)):

@@ -6,11 +6,12 @@ these is worse than all before it whatever the priority:
 
     1000  near a limit that its upstream told of, or slow against its peers
     2000  speaks the protocol by translation only
-    4000  overloaded, and the last that was usable when that was found: only tried last
-    8000  draining: for what is bound to it alone
+    4000  draining: for what is bound to it alone
+
+Accounts whose state is soft (overloaded, say) are candidates only where there is no other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from itertools import groupby
 
@@ -30,7 +31,7 @@ from gateway.routing.strategies import Turn
 
 _SWITCHED_OFF = frozenset({"disabled", "expired", "draining"})
 _SOFT_WAIT = 2.0
-_LATE, _TRANSLATED, _SOFT, _DRAINING = 1000, 2000, 4000, 8000
+_LATE, _TRANSLATED, _DRAINING = 1000, 2000, 4000
 _LOOK = -1
 """The tier of a slow account that is looked at again, with this one request."""
 _family = lru_cache(8192)(model_family)
@@ -65,6 +66,10 @@ class Candidate(Struct, frozen=True):
 
 @lru_cache(65536)
 def serves(account: Account, model: str) -> bool:
+    """A name with a space in it is served only where the operator wrote it out. Upstreams repeat names in their errors,
+    whose sentences decide about the account: nobody may send a sentence for a name."""
+    if " " in model:
+        return model in account.model_map or model in account.models
     return model in account.model_map or matches(model, account.models)
 
 
@@ -89,8 +94,10 @@ def serving(snapshot: Snapshot, tenant_id: str, model: str) -> tuple[Account, ..
     return tuple(account for account in snapshot.by_tenant.get(tenant_id, ()) if serves(account, model))
 
 
-def excluded(account: Account, route: Route, states: States, now: float) -> Exclusion | None:  # noqa: C901
-    """Why this account is not a candidate for this route; None when it is one."""
+def excluded(  # noqa: C901
+    account: Account, route: Route, states: States, now: float, *, alone: bool = False
+) -> Exclusion | None:
+    """Why this account is not a candidate for this route; None when it is one. `alone`: there is no other."""
     caller = route.caller
     if account.tenant_id != caller.tenant_id or not serves(account, route.model):
         return Exclusion("model_not_served")
@@ -114,30 +121,38 @@ def excluded(account: Account, route: Route, states: States, now: float) -> Excl
     if account.draining and not (route.session or route.previous_response_id or route.reasoning):
         return Exclusion("draining")
     state = states.of(account.id, _family(model), model, now)
-    if state is not None and not state.soft:
+    if state is not None and not (alone and state.soft):
         return Exclusion(state.reason, state.until)
     if account.proxy is not None and (out := states.of(account.proxy.id, "", "", now)) is not None:
         return Exclusion(out.reason, out.until)
     return None
 
 
-def choose(route: Route, snapshot: Snapshot, states: States, now: float, *, turn: bool = False) -> Sequence[Candidate]:
+def choose(
+    route: Route,
+    snapshot: Snapshot,
+    states: States,
+    now: float,
+    *,
+    turn: bool = False,
+    tried: Collection[str] = (),
+) -> Sequence[Candidate]:
     """The candidates, best first. `turn`: a request is really given to one of them, so that the next turn is another's.
+    `tried`: accounts that have had the request.
 
     Raises the error that says why there is none.
     """
-    candidates: list[Candidate] = []
-    found: list[Exclusion] = []
     peers = states.latencies.of(kind_of(route))
     slow = peers.slow if peers else NOBODY
-    for account in serving(snapshot, route.caller.tenant_id, route.model):
-        exclusion = excluded(account, route, states, now)
-        if exclusion is None:
-            candidates.append(_candidate(account, route, states, slow, now))
-        else:
-            found.append(exclusion)
+    accounts: Sequence[Account] = serving(snapshot, route.caller.tenant_id, route.model)
+    if tried:
+        accounts = [account for account in accounts if account.id not in tried]
+    candidates = _candidates(accounts, route, states, slow, now) or _candidates(
+        accounts, route, states, slow, now, alone=True
+    )
     if not candidates:
-        raise nobody(route, found, now)
+        found = [excluded(account, route, states, now) for account in accounts]
+        raise nobody(route, [one for one in found if one is not None], now)
     if len(candidates) == 1:
         return candidates
     if turn and peers and peers.look(now) and slow:
@@ -160,6 +175,22 @@ def choose(route: Route, snapshot: Snapshot, states: States, now: float, *, turn
     return _arranged(candidates, route, snapshot, states, turn)
 
 
+def _candidates(
+    accounts: Sequence[Account],
+    route: Route,
+    states: States,
+    slow: frozenset[str],
+    now: float,
+    *,
+    alone: bool = False,
+) -> list[Candidate]:
+    return [
+        _candidate(account, route, states, slow, now)
+        for account in accounts
+        if excluded(account, route, states, now, alone=alone) is None
+    ]
+
+
 def _candidate(account: Account, route: Route, states: States, slow: frozenset[str], now: float) -> Candidate:
     model = account.model_map.get(route.model, route.model)
     late = account.id in slow
@@ -172,9 +203,7 @@ def _candidate(account: Account, route: Route, states: States, slow: frozenset[s
     if account.draining:
         tier += _DRAINING
     if states.scopes(account.id):
-        family = _family(model)
-        tier += _SOFT if states.of(account.id, family, model, now) else 0
-        probe = states.half_open(account.id, family, model, now)
+        probe = states.half_open(account.id, _family(model), model, now)
     return Candidate(account, model, tier, translated, late, probe)
 
 
@@ -220,17 +249,16 @@ def _deciding(tier: Sequence[Candidate], route: Route, snapshot: Snapshot) -> Po
 
 
 def exclusions(route: Route, snapshot: Snapshot, states: States, now: float) -> Sequence[Exclusion]:
-    """Why accounts that serve the model are out at the moment; those that are only tried last are cooling too."""
+    """Why accounts that serve the model are out at the moment; those that are tried where there is no other too."""
     found: list[Exclusion] = []
     for account in serving(snapshot, route.caller.tenant_id, route.model):
         exclusion = excluded(account, route, states, now)
         if exclusion is None:
-            model = account.model_map.get(route.model, route.model)
-            soft = states.of(account.id, _family(model), model, now)
+            continue
+        if exclusion.until is not None and excluded(account, route, states, now, alone=True) is None:
             # It is tried all the same, as soon as the client comes again: no need to send it away for long.
-            exclusion = soft and Exclusion(soft.reason, min(soft.until, now + _SOFT_WAIT))
-        if exclusion is not None:
-            found.append(exclusion)
+            exclusion = Exclusion(exclusion.reason, min(exclusion.until, now + _SOFT_WAIT))
+        found.append(exclusion)
     return found
 
 

@@ -33,15 +33,19 @@ class Explanation(Struct, frozen=True):
 
 def explain(route: Route, snapshot: Snapshot, states: States, counts: Counts, now: float) -> Explanation:
     """All accounts of the tenant, each either a candidate or excluded for a reason."""
-    out: list[tuple[Account, Exclusion]] = []
-    for account in snapshot.by_tenant.get(route.caller.tenant_id, ()):
-        exclusion = excluded(account, route, states, now)
-        if exclusion is not None:
-            out.append((account, exclusion))
+    failure: GatewayError | None = None
     try:
         chosen = choose(route, snapshot, states, now)
     except GatewayError as error:
-        return Explanation((), out, error)
+        chosen, failure = (), error
+    known = {one.account.id for one in chosen}
+    out = [
+        (account, exclusion)
+        for account in snapshot.by_tenant.get(route.caller.tenant_id, ())
+        if account.id not in known and (exclusion := excluded(account, route, states, now)) is not None
+    ]
+    if failure is not None:
+        return Explanation((), out, failure)
     candidates: list[Candidate] = []
     for one in chosen:
         taken = _taken(one, counts)

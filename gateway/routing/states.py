@@ -130,7 +130,7 @@ class States:
             if state.until > now or state.half_open(now):
                 held.setdefault(account_id, {})[scope] = state
         for key, state in confirmed.items():
-            if self._own.get(key) is state:
+            if key in self._own and self._own[key] is state:
                 del self._own[key]
         for (account_id, scope), state in self._own.items():
             if state is None:

@@ -211,3 +211,20 @@ async def test_a_broken_job_does_not_end_the_others() -> None:
         await asyncio.gather(task, return_exceptions=True)
     assert len(times) > 2
     assert {one["event"] for one in logs} == {"background work failed"}
+
+
+async def test_what_is_not_the_ledger_cannot_stop_it(
+    database_url: str, clean_redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = asyncio.Event()
+
+    async def broken(*_: object) -> None:
+        failed.set()
+        raise RuntimeError("a webhook cannot be told")
+
+    monkeypatch.setattr(main.webhooks, "keep", broken)
+    with capture_logs():
+        async with make(database_url, clean_redis) as scene, leading(database_url, clean_redis):
+            await failed.wait()
+            await scene.put(0, row(), "i", 1)
+            await until(lambda: committed(scene, 1))

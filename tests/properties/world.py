@@ -101,8 +101,13 @@ def asked_of(account: Account, said: Meaning) -> bool:
         account.platform in said.platforms
         and said.provider in {"", account.provider}
         and (said.explicit or not account.explicit_only)
-        and (said.model in account.model_map or fits_any(said.model, account.models))
+        and (said.model in account.model_map or _serves(account, said.model))
     )
+
+
+def _serves(account: Account, model: str) -> bool:
+    """A sentence is no name, unless the operator says so: what upstreams repeat of it must not sound like their own."""
+    return model in account.models if " " in model else fits_any(model, account.models)
 
 
 def family(model: str) -> str:
@@ -111,14 +116,17 @@ def family(model: str) -> str:
     return next((word for word in ("opus", "sonnet", "haiku") if "claude" in low and word in low), low)
 
 
-def is_up(account: Account, model: str, states: Mapping[tuple[str, str], State], now: float, *, bound: bool) -> bool:
-    """On, in time, not draining, and under no state of its own or of its way out. `model`: its upstream's name."""
+def is_up(
+    account: Account, model: str, states: Mapping[tuple[str, str], State], now: float, *, bound: bool, alone: bool
+) -> bool:
+    """On, in time, not draining, and under no state of its own or of its way out. `model`: its upstream's name.
+    `alone`: there is no other, so that an overload does not matter."""
     if not account.enabled or (account.expires_at is not None and account.expires_at <= now):
         return False
     if account.draining and not bound:
         return False
     own = [states.get((account.id, scope)) for scope in ("account", f"family:{family(model)}", f"model:{model}")]
-    if any(one is not None and one.until > now and not one.soft for one in own):
+    if any(one is not None and one.until > now and not (one.soft and alone) for one in own):
         return False
     out = states.get((account.proxy.id, "account")) if account.proxy else None
     return out is None or out.until <= now
@@ -174,6 +182,7 @@ PATTERNS = (
     "модель-*",
     "claude-sonnet-4-5",
     "gpt-5",
+    "gpt-5 ",
     "gemma3:12b",
     "deep",
 )
@@ -187,7 +196,7 @@ TARGETS = (
 SLUGS = ("", "deepseek", "openrouter", "gemini", "Zed")
 POOLS = ("pool_a", "pool_b", "pool_c")
 LEFTS = (
-    *sorted(ALL),
+    *sorted(ALL) * 2,
     "claude",
     "openai",
     "gemini",
@@ -244,7 +253,7 @@ _EVERY, _NOTHING = st.just(("*",)), st.just(())
 
 @st.composite
 def accounts(draw: st.DrawFn, number: int) -> Account:
-    platform = draw(st.sampled_from(sorted(PLATFORMS)))
+    platform = draw(st.sampled_from((*sorted(PLATFORMS), "claude-console", "ollama", "openai", "openai")))
     credentials, options = draw(st.sampled_from(_CREDENTIALS.get(platform, (({"api_key": _KEY}, {}),))))
     limited = draw(st.booleans())
     return Account(
@@ -280,25 +289,28 @@ def callers(draw: st.DrawFn, known: int) -> Caller:
         key_id=draw(st.sampled_from(("key_1", "key_2"))),
         tenant_id=MINE,
         name="",
-        platforms=draw(st.one_of(_EVERY, some(LEFTS))),
+        platforms=draw(st.one_of(_EVERY, _EVERY, some(LEFTS))),
         models=draw(st.one_of(_EVERY, some(PATTERNS))),
         groups=draw(st.sampled_from((("*",), (), ("team",), ("t*", "claude")))),
-        pools=draw(st.one_of(_NOTHING, _NOTHING, some(POOLS, 2))),
+        pools=draw(st.one_of(_NOTHING, some(POOLS, 2))),
         account_id=draw(st.one_of(*(st.none(),) * 5, one)),
     )
 
 
 _FORMS = (
-    *("{b}",) * 6, *("{l},{b}",) * 3, *("{l}:{b}",) * 3, " {l} , {b} ", "models/{b}", "models/{l},{b}",
+    *("{b}",) * 14, *("{l},{b}",) * 3, *("{l}:{b}",) * 3, " {l} , {b} ", "models/{b}", "models/{l},{b}",
     "{l},models/{b}", "{l}:models/{b}", "{l},{l}:{b}", "{l}:{l}:{b}", "{l},{l},{b}", "models/models/{b}",
     "{l}@{b}", "{l}/{b}",
 )  # fmt: skip
 
 
+_LIKELY = (*MODELS, *("claude-sonnet-4-5", "claude-opus-4-1", "gpt-5", "gemma3:12b") * 6)
+
+
 @st.composite
 def names(draw: st.DrawFn) -> str:
     """A model's name in every form that clients write, and in forms that only attackers do."""
-    bare, left = draw(st.sampled_from(MODELS)), draw(st.sampled_from(LEFTS))
+    bare, left = draw(st.sampled_from(_LIKELY)), draw(st.sampled_from(LEFTS))
     form = draw(st.sampled_from(_FORMS))
     return form.format(b=bare, l=left)
 

@@ -90,7 +90,7 @@ def order(states: States, *accounts: Account) -> list[str]:
     return [one.account.id for one in choose(route(), snapshot(*accounts), states, NOW)]
 
 
-def test_priority_then_load_then_the_longest_idle_then_the_soft() -> None:
+def test_priority_then_load_then_the_longest_idle_and_the_soft_alone() -> None:
     states = States()
     accounts = [
         account("soft", priority=1),
@@ -98,14 +98,17 @@ def test_priority_then_load_then_the_longest_idle_then_the_soft() -> None:
         *(account(name, priority=5) for name in "abc"),
     ]
     states.set("soft", "family:sonnet", State("overloaded", NOW + 5, soft=True))
-    assert order(states, *accounts) == ["a", "b", "c", "late", "soft"]
+    assert order(states, *accounts) == ["a", "b", "c", "late"]
     for name in ("a", "a", "b"):
         states.began(name)
-    assert order(states, *accounts) == ["c", "b", "a", "late", "soft"]
+    assert order(states, *accounts) == ["c", "b", "a", "late"]
     for name in ("a", "a", "b"):
         states.ended(name)
-    assert order(states, *accounts) == ["c", "a", "b", "late", "soft"]
+    assert order(states, *accounts) == ["c", "a", "b", "late"]
     assert states.in_flight == {}
+    assert order(states, accounts[0]) == ["soft"]
+    alone = choose(route(), snapshot(*accounts), states, NOW, tried={"a", "b", "c", "late"})
+    assert [one.account.id for one in alone] == ["soft"]
 
 
 def test_load_is_measured_by_slots() -> None:
@@ -163,18 +166,16 @@ def test_what_is_worse_comes_later_whatever_its_priority() -> None:
         for name, seconds in (("slow", 9.0), ("p99", 0.1), ("p99b", 0.1)):
             states.latencies.add(kind, account(name, priority=1), seconds, at)
     states.learn("near", "sonnet", learned((Window("tokens", used=0.96, resets_at=NOW + 9),), NOW))
-    states.set("soft", f"family:{'sonnet'}", State("overloaded", NOW + 5, soft=True))
     accounts = [
         account("p99", priority=99),
         account("p99b", priority=100),
         account("slow", priority=2),
         account("near", priority=1),
-        account("soft", priority=1),
         account("drains", priority=1, draining=True),
     ]
     found = choose(route(session="s"), snapshot(*accounts), states, NOW)
     assert [(one.account.id, one.tier) for one in found] == [
-        ("p99", 99), ("p99b", 100), ("near", 1001), ("slow", 1002), ("soft", 4001), ("drains", 8001),
+        ("p99", 99), ("p99b", 100), ("near", 1001), ("slow", 1002), ("drains", 4001),
     ]  # fmt: skip
     assert [one.account.id for one in found if one.slow] == ["slow"]
     # Its window is over: the account is as good as before.

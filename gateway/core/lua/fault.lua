@@ -4,7 +4,7 @@
 -- KEYS[1]  the tenant's prefix
 -- ARGV     1 "ACCOUNT|SCOPE"   2 request id   3 key id   4 the caller's time in seconds: the clock of states
 --          5 "1" when the caller has just served another key
--- Returns  {seconds for which it opens, faults}, or nil
+-- Returns  {seconds for which it opens, faults, 1 when two keys met them}, or nil
 local p, field, key = KEYS[1], ARGV[1], ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -21,7 +21,7 @@ if held and read and type(state) == 'table' and type(state['until']) == 'number'
     if redis.call('GET', claim) == ARGV[2] then redis.call('DEL', claim) end
     redis.call('DEL', name)
     local paused = state['until'] - (tonumber(state.since) or state['until'])
-    return {math.floor(math.min(300, math.max(30, paused * 2))), (tonumber(state.faults) or 0) + 1}
+    return {math.floor(math.min(300, math.max(30, paused * 2))), (tonumber(state.faults) or 0) + 1, 1}
   end
 end
 
@@ -45,4 +45,4 @@ if not shared then
   end
 end
 redis.call('DEL', name)
-return {30, #met}
+return {30, #met, shared and 1 or 0}

@@ -31,7 +31,7 @@ async def hold(scene: Scene, state: State) -> None:
 
 
 async def test_the_fifth_fault_opens_and_the_count_begins_anew(scene: Scene) -> None:
-    assert await faults(scene, "x", "y", "x", "y", "x") == [None] * 4 + [[30, 5]]
+    assert await faults(scene, "x", "y", "x", "y", "x") == [None] * 4 + [[30, 5, 1]]
     assert await faults(scene, "x", "y", "x", "y") == [None] * 4
     assert await faults(scene, *"xyxy", field="a|family:opus") == [None] * 4
     assert scene.redis.pttl(scene.name("faults:" + FIELD)) <= 30_000
@@ -39,12 +39,12 @@ async def test_the_fifth_fault_opens_and_the_count_begins_anew(scene: Scene) -> 
 
 async def test_a_request_counts_once_however_often_it_is_tried(scene: Scene) -> None:
     assert [await fault(scene, "x", "req-1") for _ in range(9)] == [None] * 9
-    assert await faults(scene, *"yyyy") == [None] * 3 + [[30, 5]]
+    assert await faults(scene, *"yyyy") == [None] * 3 + [[30, 5, 1]]
 
 
 async def test_one_key_alone_opens_what_serves_nobody_else(scene: Scene) -> None:
     await scene.settle("r", "a", served=(FIELD, "x"))  # its own success is no other's
-    assert (await faults(scene, *"xxxxx"))[-1] == [30, 5]
+    assert (await faults(scene, *"xxxxx"))[-1] == [30, 5, 0]
 
 
 async def test_one_key_alone_takes_nothing_from_another_that_is_served(scene: Scene) -> None:
@@ -58,12 +58,12 @@ async def test_one_key_alone_takes_nothing_from_another_that_is_served(scene: Sc
 async def test_who_was_served_at_another_model_does_not_count(scene: Scene) -> None:
     await scene.settle("r", "a", served=("a|family:opus", "y"))
     await scene.settle("r", "b", served=("b|family:sonnet", "y"))
-    assert (await faults(scene, *"xxxxx"))[-1] == [30, 5]
+    assert (await faults(scene, *"xxxxx"))[-1] == [30, 5, 0]
 
 
 async def test_a_gateway_knows_of_a_success_before_it_is_settled(scene: Scene) -> None:
     assert await faults(scene, *"xxxxxx", others=True) == [None] * 6
-    assert (await faults(scene, "y", others=True))[-1] == [30, 7]
+    assert (await faults(scene, "y", others=True))[-1] == [30, 7, 1]
 
 
 @pytest.mark.parametrize(("served", "kept"), [("xyx", "yx"), ("xyz", "yx"), ("xx", "x"), ("xyy", "yx")])
@@ -118,7 +118,7 @@ async def test_a_failed_probe_opens_it_again_for_twice_as_long(scene: Scene, pau
     await hold(scene, State(BREAKER, now - 1, now - 1 - paused, faults=5))
     claim = scene.name(f"probe:{FIELD}")
     scene.redis.set(claim, "req-1")
-    assert await fault(scene, "x", "req-1") == [again, 6]
+    assert await fault(scene, "x", "req-1") == [again, 6, 1]
     assert not scene.redis.exists(claim)
 
 
@@ -126,7 +126,7 @@ async def test_another_requests_claim_stays(scene: Scene) -> None:
     now = time.time()
     await hold(scene, State(BREAKER, now - 1, now - 31, faults=5))
     scene.redis.set(scene.name(f"probe:{FIELD}"), "req-2")
-    assert await fault(scene, "x", "req-1") == [60, 6]
+    assert await fault(scene, "x", "req-1") == [60, 6, 1]
     assert scene.redis.get(scene.name(f"probe:{FIELD}")) == "req-2"
 
 
@@ -140,7 +140,7 @@ async def test_another_state_that_keeps_it_out_is_not_shortened(scene: Scene) ->
     await hold(scene, State("rate_limited", time.time() + 3600))
     assert await faults(scene, *"xyxyx") == [None] * 5
     await hold(scene, State("overloaded", time.time() + 3600, soft=True))
-    assert (await faults(scene, *"xyxyx"))[-1] == [30, 5], "tried all the same, so it may open"
+    assert (await faults(scene, *"xyxyx"))[-1] == [30, 5, 1], "tried all the same, so it may open"
 
 
 async def test_a_flood_keeps_its_bound(scene: Scene) -> None:
