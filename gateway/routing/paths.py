@@ -81,6 +81,8 @@ _OWN: Mapping[str, tuple[str, str]] = {
     "/v1/key": ("key", "GET"),
     "/v1/usage": ("usage", "GET"),
     "/v1/providers": ("providers", "GET"),
+    # Where Azure's own client looks for the list.
+    "/openai/models": ("models", "GET"),
 }
 
 

@@ -324,3 +324,7 @@ async def test_an_application_that_entra_refuses(site: Site) -> None:
         with pytest.raises(openai.InternalServerError) as caught:
             await client.chat.completions.create(model=DEPLOYMENT, messages=WORDS)
     assert caught.value.code == "upstream_auth_failed"
+
+
+async def test_the_list_of_models(gpt: openai.AsyncOpenAI) -> None:
+    assert "my-model" in [one.id async for one in gpt.models.list()]
