@@ -23,12 +23,18 @@ class State(Struct, frozen=True):
     status: int = 0
     soft: bool = False
     """For those who have no other account it is as if it were not: an overload, and what one key alone has met."""
+    key: str = ""
+    """Of a soft breaker: the key that alone met the faults. For it the state is as hard as any."""
     faults: int = 0
     """Of a breaker: how many faults opened it, its failed probes included."""
 
+    def spares(self, key_id: str) -> bool:
+        """Whether it does not keep the account from this key where there is no other account."""
+        return self.soft and self.key != key_id
+
     def half_open(self, now: float) -> bool:
         """Whether one request over all gateways may try, and no other, until it is known how that went."""
-        return self.reason == BREAKER and not self.soft and self.until <= now < self.until + HALF_OPEN_FOR
+        return self.reason == BREAKER and self.until <= now < self.until + HALF_OPEN_FOR
 
 
 def encode(state: State) -> bytes:

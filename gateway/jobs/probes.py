@@ -231,8 +231,11 @@ class Prober:
         field, p = f"{account.id}|{scope}", tenant_prefix(account.tenant_id)
         said: Any = await self._redis.eval(FAULT.source.decode(), 1, p, field, SOURCE, SOURCE, f"{now:.3f}", "0")
         if said is not None:
-            alone, status = said[2] != 1, last.status or 0
-            opened = State(BREAKER, now + float(said[0]), now, SOURCE, status, soft=alone, faults=int(said[1]))
+            alone, faults = said[2] != 1, int(said[1])
+            opened = State(
+                BREAKER, now + float(said[0]), now, SOURCE, last.status or 0,
+                soft=alone, key=SOURCE if alone else "", faults=faults,
+            )  # fmt: skip
             await self._write(account, Write(account.id, scope, opened))
 
     async def _write(self, account: Account, write: Write) -> None:

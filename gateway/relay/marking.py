@@ -72,23 +72,24 @@ def _count(gate: Gate, exchange: Exchange, candidate: Candidate, status: int) ->
         exchange.call.request_id,
         caller.key_id,
         serves_others=gate.reached.serves_others(field, caller.key_id, time.time()),
-        opens=partial(_open, gate, account, scope, exchange.call.request_id, status),
+        opens=partial(_open, gate, exchange, account, scope, status),
     )
 
 
 def _open(
     gate: Gate,
+    exchange: Exchange,
     account: Account,
     scope: str,
-    request_id: str,
     status: int,
     seconds: float,
     faults: int,
     shared: bool,
 ) -> None:
-    """What one key alone has met does not keep the account from those who have no other."""
-    now = time.time()
-    state = State(BREAKER, now + seconds, now, request_id, status, soft=not shared, faults=faults)
+    """What one key alone has met does not keep the account from others who have none beside."""
+    now, request_id = time.time(), exchange.call.request_id
+    key = "" if shared else exchange.route.caller.key_id
+    state = State(BREAKER, now + seconds, now, request_id, status, soft=not shared, key=key, faults=faults)
     _write(gate, account, account.id, scope, state)
 
 

@@ -121,7 +121,7 @@ def excluded(  # noqa: C901
     if account.draining and not (route.session or route.previous_response_id or route.reasoning):
         return Exclusion("draining")
     state = states.of(account.id, _family(model), model, now)
-    if state is not None and not (alone and state.soft):
+    if state is not None and not (alone and state.spares(caller.key_id)):
         return Exclusion(state.reason, state.until)
     if account.proxy is not None and (out := states.of(account.proxy.id, "", "", now)) is not None:
         return Exclusion(out.reason, out.until)
@@ -203,7 +203,7 @@ def _candidate(account: Account, route: Route, states: States, slow: frozenset[s
     if account.draining:
         tier += _DRAINING
     if states.scopes(account.id):
-        probe = states.half_open(account.id, _family(model), model, now)
+        probe = states.half_open(account.id, _family(model), model, route.caller.key_id, now)
     return Candidate(account, model, tier, translated, late, probe)
 
 

@@ -73,13 +73,14 @@ class States:
         hard = [state for state in current if not state.soft]
         return max(hard or current, key=lambda state: state.until, default=None)
 
-    def half_open(self, account_id: str, family: str, model: str, now: float) -> str:
-        """The scope of a breaker that one request may try whether to close; "" when there is none."""
+    def half_open(self, account_id: str, family: str, model: str, key_id: str, now: float) -> str:
+        """The scope of a breaker that one request may try whether to close; "" when there is none for this key."""
         scopes = self._held.get(account_id)
         if not scopes:
             return ""
         names = ("account", f"family:{family}", f"model:{model}")
-        return next((name for name in names if name in scopes and scopes[name].half_open(now)), "")
+        held = ((name, scopes[name]) for name in names if name in scopes)
+        return next((name for name, state in held if state.half_open(now) and not state.spares(key_id)), "")
 
     def learn(self, account_id: str, family: str, found: Learned) -> bool:
         """What the upstream just said of its limits. Returns whether it is to be written: once a second at most."""

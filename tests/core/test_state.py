@@ -22,3 +22,10 @@ def test_half_open_from_its_end_for_a_while() -> None:
     assert [state.half_open(now) for now in moments] == [False, True, True, False]
     assert not State("overloaded", 100.0).half_open(101.0)
     assert msgspec.json.decode(encode(state), type=State) == state
+
+
+def test_whom_a_soft_state_spares() -> None:
+    assert State("overloaded", 9.0, soft=True).spares("key_1")
+    assert not State("rate_limited", 9.0).spares("key_1")
+    alone = State("breaker", 9.0, soft=True, key="key_1")
+    assert (alone.spares("key_1"), alone.spares("key_2")) == (False, True)

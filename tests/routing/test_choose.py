@@ -351,3 +351,18 @@ def hour(
         waits.append(seconds)
         heapq.heappush(running, (now + seconds, seconds, name))
     return waits, used
+
+
+def test_what_one_key_alone_has_met_is_not_the_others_matter() -> None:
+    states, only = States(), account("only")
+    states.set("only", "family:sonnet", State("breaker", NOW + 30, NOW, soft=True, key="key_1", faults=5))
+    with pytest.raises(GatewayError) as caught:
+        choose(route(), snapshot(only), states, NOW)
+    assert caught.value.headers["retry-after"] == "30"
+    other = route(caller={"key_id": "key_2"})
+    assert [one.probe for one in choose(other, snapshot(only), states, NOW)] == [""]
+    # With another account to go to, it is left alone.
+    assert [one.account.id for one in choose(other, snapshot(only, account("b")), states, NOW)] == ["b"]
+    later = NOW + 31
+    assert choose(route(), snapshot(only), states, later)[0].probe == "family:sonnet"
+    assert choose(other, snapshot(only), states, later)[0].probe == ""

@@ -109,11 +109,11 @@ def test_a_half_open_breaker_stays_known_after_its_end() -> None:
     states, now = States(), time.time()
     opened = State(BREAKER, now - 1)
     states.replace({"a|family:f": field(opened), "b|family:f": field(State("x", now - 1))}, {})
-    assert states.half_open("a", "f", "m", now) == "family:f"
-    assert states.half_open("a", "g", "m", now) == ""
-    assert states.half_open("b", "f", "m", now) == ""
+    assert states.half_open("a", "f", "m", "key_1", now) == "family:f"
+    assert states.half_open("a", "g", "m", "key_1", now) == ""
+    assert states.half_open("b", "f", "m", "key_1", now) == ""
     assert states.of("a", "f", "m", now) is None
     states.set("c", "account", opened)
     states.replace({}, {})
-    assert states.half_open("c", "f", "m", now) == "account"
-    assert states.half_open("c", "f", "m", now + HALF_OPEN_FOR) == ""
+    assert states.half_open("c", "f", "m", "key_1", now) == "account"
+    assert states.half_open("c", "f", "m", "key_1", now + HALF_OPEN_FOR) == ""

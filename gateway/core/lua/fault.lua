@@ -12,7 +12,9 @@ local name = p .. 'faults:' .. field
 
 local held = redis.call('HGET', p .. 'state', field)
 local read, state = pcall(cjson.decode, held or '')
-if held and read and type(state) == 'table' and type(state['until']) == 'number' and not state.soft then
+-- What one key alone has met is as if it were not for the others: their faults are counted.
+local spared = read and type(state) == 'table' and state.soft and state.key ~= key
+if held and read and type(state) == 'table' and type(state['until']) == 'number' and not spared then
   local left = state['until'] - tonumber(ARGV[4])
   -- Out already: what fails now was sent before.
   if left > 0 then return nil end
@@ -21,7 +23,7 @@ if held and read and type(state) == 'table' and type(state['until']) == 'number'
     if redis.call('GET', claim) == ARGV[2] then redis.call('DEL', claim) end
     redis.call('DEL', name)
     local paused = state['until'] - (tonumber(state.since) or state['until'])
-    return {math.floor(math.min(300, math.max(30, paused * 2))), (tonumber(state.faults) or 0) + 1, 1}
+    return {math.floor(math.min(300, math.max(30, paused * 2))), (tonumber(state.faults) or 0) + 1, state.soft and 0 or 1}
   end
 end
 

@@ -160,3 +160,13 @@ async def test_pruning_keeps_a_half_open_breaker(scene: Scene) -> None:
         await scene.mark("a", scope, encode(state).decode(), msgspec.json.encode({}).decode())
     assert (await scene.run(PRUNE, "0", 60, 660))[1] == 2
     assert scene.redis.hkeys(scene.name("state")) == ["a|family:half"]
+
+
+async def test_what_one_key_alone_opened_is_judged_anew_for_the_others(scene: Scene) -> None:
+    now = time.time()
+    await hold(scene, State("breaker", now + 20, now - 10, soft=True, key="x", faults=5))
+    assert await faults(scene, *"xxxxxx") == [None] * 6, "out for this key: what fails now was sent before"
+    assert await faults(scene, *"yyyyy") == [None] * 4 + [[30, 5, 0]]
+    await hold(scene, State("breaker", now - 1, now - 31, soft=True, key="x", faults=5))
+    assert await fault(scene, "y", "req-y") is None
+    assert await fault(scene, "x", "req-x") == [60, 6, 0]
