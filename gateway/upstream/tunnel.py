@@ -120,7 +120,7 @@ def _mend(outer: asyncio.Transport) -> None:
     Python 3.11.7 and 3.12.1 (gh-113214). uvloop's own is sound, and cannot be set."""
 
     def force_close(_: Exception | None) -> None:
-        outer.abort()
+        _drop(outer)
 
     with suppress(AttributeError):
         setattr(outer, "_force_close", force_close)  # noqa: B010
@@ -148,12 +148,18 @@ async def tunnelled(egress: Egress, context: ssl.SSLContext, proxy: Proxy, origi
         async with asyncio.timeout_at(until):
             await tunnel.encrypt(context, origin.host)
     except (OSError, TimeoutError) as error:
-        outer.abort()
+        _drop(outer)
         raise dial_failed(f"{origin.host} port {origin.port} through proxy {proxy.id}", error) from error
     except BaseException:
-        outer.abort()
+        _drop(outer)
         raise
     return tunnel
+
+
+def _drop(transport: asyncio.Transport) -> None:
+    """Close at once. One that is closed already has no protocol any more, which asyncio of 3.11.2 does not expect."""
+    with suppress(AttributeError):
+        transport.abort()
 
 
 async def _asked(egress: Egress, context: ssl.SSLContext, proxy: Proxy, origin: Origin, seconds: float) -> Tunnel:
@@ -172,7 +178,7 @@ async def _asked(egress: Egress, context: ssl.SSLContext, proxy: Proxy, origin: 
             await (_socks if proxy.scheme == "socks5h" else _connect)(tunnel, origin)
             tunnel.silent()
         except BaseException:
-            tunnel.transport.abort()
+            _drop(tunnel.transport)
             raise
         return tunnel
     where = f"proxy {proxy.id}, {proxy.host} port {proxy.port}"
