@@ -32,11 +32,13 @@ script can hold them together, on Redis Cluster too. Below, `p` is `{pg:NN}:`.
 
 import hashlib
 import zlib
+from functools import lru_cache
 
 TAGS = 16
 CUT_CHANNEL = "pg:cut"
 
 
+@lru_cache(4096)
 def tag_of(tenant_id: str) -> int:
     return zlib.crc32(tenant_id.encode()) % TAGS
 
@@ -45,6 +47,7 @@ def prefix(tag: int) -> str:
     return f"{{pg:{tag:02d}}}:"
 
 
+@lru_cache(4096)
 def tenant_prefix(tenant_id: str) -> str:
     return prefix(tag_of(tenant_id))
 

@@ -11,6 +11,7 @@ import hashlib
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,15 @@ ADMIT, SETTLE, RENEW, SWEEP, MARK, PRUNE, FAULT = ALL
 
 def encode(parts: Sequence[Argument]) -> bytes:
     """One command as RESP."""
-    out = [b"*%d\r\n" % len(parts)]
-    for part in parts:
-        data = part if isinstance(part, bytes) else str(part).encode()
-        out.append(b"$%d\r\n%b\r\n" % (len(data), data))
-    return b"".join(out)
+    said = [b"$%d\r\n%b\r\n" % (len(part), part) if isinstance(part, bytes) else _bulk(part) for part in parts]
+    return b"*%d\r\n%b" % (len(parts), b"".join(said))
+
+
+@lru_cache(8192)
+def _bulk(part: str | int) -> bytes:
+    """Names of accounts, limits and numbers come again and again."""
+    data = str(part).encode()
+    return b"$%d\r\n%b\r\n" % (len(data), data)
 
 
 def _raise_in(future: asyncio.Future[Any], error: Exception) -> None:

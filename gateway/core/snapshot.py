@@ -7,6 +7,8 @@ from msgspec import Struct
 
 from gateway.core.domain import Account, Pool, Tenant
 
+_NONE: frozenset[str] = frozenset()
+
 
 class Snapshot(Struct, frozen=True, eq=False):
     """`version` is the configuration version that was committed when it was read."""
@@ -17,9 +19,11 @@ class Snapshot(Struct, frozen=True, eq=False):
     accounts: Mapping[str, Account]
     by_tenant: Mapping[str, tuple[Account, ...]]
     """Accounts of each tenant, by priority, then by age."""
+    slugs: Mapping[str, frozenset[str]]
+    """The providers that each tenant has."""
 
     def providers(self, tenant_id: str) -> frozenset[str]:
-        return frozenset(account.provider for account in self.by_tenant.get(tenant_id, ()))
+        return self.slugs.get(tenant_id, _NONE)
 
 
 def build(version: int, tenants: Iterable[Tenant], pools: Iterable[Pool], accounts: Iterable[Account]) -> Snapshot:
@@ -33,6 +37,9 @@ def build(version: int, tenants: Iterable[Tenant], pools: Iterable[Pool], accoun
         pools=MappingProxyType({pool.id: pool for pool in pools}),
         accounts=MappingProxyType({account.id: account for account in ordered}),
         by_tenant=MappingProxyType({tenant: tuple(found) for tenant, found in by_tenant.items()}),
+        slugs=MappingProxyType(
+            {tenant: frozenset(account.provider for account in found) for tenant, found in by_tenant.items()}
+        ),
     )
 
 

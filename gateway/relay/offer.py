@@ -129,7 +129,10 @@ def account_leases(counters: Sequence[Counter]) -> list[Counter]:
 
 def mask_of(platform: str, counters: Sequence[Counter]) -> str:
     """Which limits apply to an account of this platform; "" when all do."""
-    if not any(one.limit.platforms for one in counters):
+    for one in counters:
+        if one.limit.platforms:
+            break
+    else:
         return ""
     return "".join(
         "1" if not one.limit.platforms or platform in platforms_of(one.limit.platforms) else "0" for one in counters

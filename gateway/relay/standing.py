@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from gateway.relay.admit import Standing
 from gateway.routing.call import Header
@@ -25,12 +26,16 @@ def limit_headers(dialect: str, standings: Sequence[Standing], now: float) -> li
             (b"x-ratelimit-remaining-requests", remaining),
             (b"x-ratelimit-reset-requests", duration(standing.reset).encode()),
         ]
-    moment = datetime.fromtimestamp(now + standing.reset + 0.999, UTC)
     return [
         (b"anthropic-ratelimit-requests-limit", limit),
         (b"anthropic-ratelimit-requests-remaining", remaining),
-        (b"anthropic-ratelimit-requests-reset", f"{moment:%Y-%m-%dT%H:%M:%SZ}".encode()),
+        (b"anthropic-ratelimit-requests-reset", _moment(int(now + standing.reset + 0.999))),
     ]
+
+
+@lru_cache(1024)
+def _moment(second: int) -> bytes:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}".encode()
 
 
 def duration(seconds: float) -> str:
