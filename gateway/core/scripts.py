@@ -60,6 +60,12 @@ def _bulk(part: str | int) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(data), data)
 
 
+def unheard(future: asyncio.Future[Any]) -> None:
+    """The end of a call for whose answer nobody waits: Redis' own troubles are told elsewhere."""
+    if not future.cancelled():
+        future.exception()
+
+
 def _raise_in(future: asyncio.Future[Any], error: Exception) -> None:
     future.set_exception(error)
     future.exception()  # not every call has a reader: a settled row is in the journal

@@ -89,14 +89,15 @@ def next_aim(
     account: Account, states: Mapping[str, State], last: Last | None, started: float, now: float
 ) -> Aim | None:
     """The probe that the account needs now."""
-    hard = {scope: state for scope, state in states.items() if not state.soft and state.until > now}
-    for scope, state in sorted(hard.items(), key=lambda item: item[1].until):
+    current = {scope: state for scope, state in states.items() if state.until > now}
+    for scope, state in sorted(current.items(), key=lambda item: item[1].until):
         if state.until <= now + AHEAD and (model := model_for(account, scope)):
             return Aim(model, (scope, state))
     if due_at(account, last, started) > now:
         return None
     model = next(iter(names_of(account)), None)
-    if model is None or hard.keys() & set(covered(account.model_map.get(model, model))):
+    hard = {scope for scope, state in current.items() if not state.soft}
+    if model is None or hard & set(covered(account.model_map.get(model, model))):
         return None
     return Aim(model)
 
@@ -131,7 +132,7 @@ def writes(
         before = held.get(scope)
         if before is not None and not before.soft and before.until >= until:
             return []
-        return [Write(account.id, scope, State(verdict.reason, until, now, SOURCE, status))]
+        return [Write(account.id, scope, State(verdict.reason, until, now, SOURCE, status, soft=verdict.overload))]
     if ending is not None and (verdict.counts or verdict.reason == "network"):
         return [Write(account.id, ending[0], prolonged(ending[1], now, status))]
     return []
@@ -139,7 +140,8 @@ def writes(
 
 def prolonged(state: State, now: float, status: int = 0) -> State:
     until = max(state.until, now) + PROLONGED
-    return State(state.reason, until, now, SOURCE, status, faults=state.faults + (state.reason == BREAKER))
+    faults = state.faults + (state.reason == BREAKER)
+    return msgspec.structs.replace(state, until=until, since=now, request_id=SOURCE, status=status, faults=faults)
 
 
 def holding(state: State) -> State:

@@ -132,7 +132,7 @@ class Verdict(Struct, frozen=True):
     transient: bool = False
     """The same account may be tried again within the request (500 502 503 529, and 429 with a wait ≤ 5 s)."""
     overload: bool = False
-    """503/529: the last usable account is never put on cool-down for this, only tried last."""
+    """503/529: the state spares those who have no other account."""
     counts: bool = False
     """Counts towards the account's breaker."""
     renew: bool = False

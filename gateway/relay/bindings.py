@@ -13,7 +13,7 @@ import msgspec
 from gateway.core.domain import Account
 from gateway.core.errors import InvalidRequest, LimitReached, Unavailable
 from gateway.core.names import reasoning_name, response_name, tenant_prefix
-from gateway.core.scripts import AWAY, RedisGone
+from gateway.core.scripts import AWAY, RedisGone, unheard
 from gateway.protocols.codec import InvalidBody, Peek
 from gateway.relay.exchange import Exchange
 from gateway.relay.gate import Gate
@@ -66,12 +66,7 @@ def _tell(gate: Gate, exchange: Exchange, name: str) -> None:
         said = gate.scripts.command(b"SET", tenant_prefix(tenant) + name, account.id, b"EX", _SECONDS)
     except RedisGone:
         return  # then the client is told later that the response is not known, and sends its context again
-    said.add_done_callback(_seen)
-
-
-def _seen(future: asyncio.Future[object]) -> None:
-    if not future.cancelled():
-        future.exception()
+    said.add_done_callback(unheard)
 
 
 async def stay_with_organisation(gate: Gate, exchange: Exchange) -> None:

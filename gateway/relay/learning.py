@@ -4,11 +4,10 @@ Both are held in this process at once and used for the next choice. Limits are a
 gateways and for operators, at most once a second per account and model family.
 """
 
-import asyncio
 import time
 
 from gateway.core.learned import encode, learned
-from gateway.core.scripts import RedisGone
+from gateway.core.scripts import RedisGone, unheard
 from gateway.platforms.learned import windows
 from gateway.platforms.platform import Headers, Kind, model_family
 from gateway.relay.blame import Outcome
@@ -40,11 +39,6 @@ def _limits(gate: Gate, candidate: Candidate, headers: Headers, now: float) -> N
         return
     name, field = gate.prefix_of(account.tenant_id) + "learned", f"{account.id}|{family}"
     try:
-        gate.scripts.command(b"HSET", name, field, encode(value)).add_done_callback(_seen)
+        gate.scripts.command(b"HSET", name, field, encode(value)).add_done_callback(unheard)
     except RedisGone:
         return  # the next answer after Redis is back says it again
-
-
-def _seen(future: asyncio.Future[object]) -> None:
-    if not future.cancelled():
-        future.exception()

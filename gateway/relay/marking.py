@@ -5,14 +5,13 @@ account itself, and one that is overloaded still serves those who have no other.
 accounts that go through it.
 """
 
-import asyncio
 import time
 from functools import partial
 
 import msgspec
 
 from gateway.core.domain import Account
-from gateway.core.scripts import MARK, RedisGone
+from gateway.core.scripts import MARK, RedisGone, unheard
 from gateway.core.state import BREAKER, FOR_EVER, State, encode
 from gateway.platforms.platform import Kind, Scope, Verdict
 from gateway.relay import breaker
@@ -126,7 +125,7 @@ def release(gate: Gate, exchange: Exchange) -> None:
     account = exchange.lease.candidate.account
     name = f"{gate.prefix_of(account.tenant_id)}probe:{account.id}|{claim[0]}"
     try:
-        gate.scripts.command(b"DEL", name).add_done_callback(_seen)
+        gate.scripts.command(b"DEL", name).add_done_callback(unheard)
     except RedisGone:
         return
 
@@ -140,11 +139,6 @@ def _write(gate: Gate, account: Account, owner: str, scope: str, state: State | 
     entry = {"scope": scope, "at": time.time(), "state": state, "request_id": by}
     arguments = (owner, scope, b"" if state is None else encode(state), msgspec.json.encode(entry))
     try:
-        gate.scripts.call(MARK, gate.prefix_of(account.tenant_id), arguments).add_done_callback(_seen)
+        gate.scripts.call(MARK, gate.prefix_of(account.tenant_id), arguments).add_done_callback(unheard)
     except RedisGone:
         return  # held in this process; the others see their own failures
-
-
-def _seen(future: asyncio.Future[object]) -> None:
-    if not future.cancelled():
-        future.exception()

@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from gateway.core.domain import Account, Probe, Proxy
 from gateway.core.state import BREAKER, FOR_EVER, State
 from gateway.jobs import aims
-from gateway.jobs.aims import Aim, Last, Write, due_at, holding, let_go, model_for, next_aim, writes
+from gateway.jobs.aims import (
+    SOURCE,
+    Aim,
+    Last,
+    Write,
+    due_at,
+    holding,
+    let_go,
+    model_for,
+    next_aim,
+    prolonged,
+    writes,
+)
 from gateway.platforms import PLATFORMS
 from gateway.platforms.platform import Kind, Scope, Verdict
 
@@ -81,7 +93,7 @@ HAIKU = "claude-haiku-4-5"
         ({"account": State("money", FOR_EVER, NOW - 9)}, last(700), None),
         ({"account": limited(4)}, last(10), None),
         ({"account": limited(2.5)}, last(10), Aim(HAIKU, ("account", limited(2.5)))),
-        ({"account": limited(2.5, soft=True)}, last(10), None),
+        ({"account": limited(2.5, soft=True)}, last(10), Aim(HAIKU, ("account", limited(2.5, soft=True)))),
         ({"account": limited(2.5), "family:haiku": limited(1)}, last(10), Aim(HAIKU, ("family:haiku", limited(1)))),
         ({"family:opus": limited(1)}, last(10), None),
     ],
@@ -156,3 +168,17 @@ def test_what_was_held_for_a_probe_is_let_go():
         assert let_go(account(), ENDING, other) == []
     assert let_go(account(), REGULAR, {"account": held}) == []
     assert aims.SOURCE == "probe"
+
+
+def test_an_overload_that_a_probe_meets_spares_those_who_have_no_other() -> None:
+    met = Verdict(Kind.COOL_DOWN, "overloaded", NOW + 60, overload=True)
+    [write] = writes(account(), Aim(HAIKU), met, 529, {}, NOW - 1, NOW)
+    assert write.state is not None
+    assert (write.state.reason, write.state.soft) == ("overloaded", True)
+
+
+def test_what_is_prolonged_is_as_hard_as_it_was() -> None:
+    alone = State(BREAKER, NOW + 2, NOW - 30, "req_1", 500, soft=True, key="key_1", faults=5)
+    longer = prolonged(alone, NOW, 500)
+    assert (longer.soft, longer.key, longer.faults, longer.request_id) == (True, "key_1", 6, SOURCE)
+    assert longer.until > alone.until
