@@ -6,9 +6,11 @@ metadata.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 import structlog
 from sqlalchemy import func, select
 
@@ -16,6 +18,7 @@ from gateway.core import models as m
 from gateway.core.db import Sessions
 from gateway.core.sealing import SealBroken, Sealer
 from gateway.core.services import accounts
+from gateway.platforms.bedrock import AccessKey
 
 PLATFORM = "bedrock"
 EVERY = 30.0
@@ -27,17 +30,18 @@ log = structlog.get_logger()
 
 
 class Chain:
-    """botocore's chain, kept so that it renews in its own time. Its credentials as the platform signs with them."""
+    """botocore's chain, kept so that it renews in its own time. Its credentials as the platform signs with them.
+
+    Called, it raises what the chain raises, and ValidationError for what no request could be signed with.
+    """
 
     def __init__(self) -> None:
         self._found: Any = None
+        logging.getLogger("botocore.credentials").addFilter(_without_traceback)
 
     def __call__(self) -> Mapping[str, Any] | None:
-        from botocore.session import Session  # a tenth of a second that only such accounts need
-
-        session: Any = Session()
-        found: Any = self._found or session.get_credentials()
-        self._found = found
+        # Kept only while it works: what an endpoint's nonsense has spoilt never renews itself again.
+        found, self._found = self._found or _first(), None
         if found is None:
             return None
         keys: Any = found.get_frozen_credentials()
@@ -49,7 +53,23 @@ class Chain:
             "session_token": keys.token,
             "expires_at": None if end is None else str(int(end.timestamp())),
         }
-        return {name: value for name, value in held.items() if value}
+        given = {name: value for name, value in held.items() if value}
+        msgspec.convert({name: value for name, value in given.items() if name != "expires_at"}, AccessKey)
+        self._found = found
+        return given
+
+
+def _first() -> Any:
+    from botocore.session import Session  # a tenth of a second that only such accounts need
+
+    session: Any = Session()
+    return session.get_credentials()
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """botocore logs a renewal that failed with what the endpoint answered; no body goes to a log."""
+    record.exc_info = None
+    return True
 
 
 async def resolve(sessions: Sessions, sealer: Sealer, find: Find) -> int:
