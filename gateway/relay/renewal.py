@@ -13,7 +13,7 @@ from gateway.relay.exchange import Exchange
 from gateway.relay.gate import Gate
 from gateway.routing.choose import Candidate
 from gateway.upstream import DialFailed
-from gateway.upstream.renewal import RE_AUTHORISE, RefusedAgain, due, renewable
+from gateway.upstream.renewal import RE_AUTHORISE, RefusedAgain, due
 
 _PAUSE = 30.0
 """Seconds for which an account is out whose token endpoint gives nothing."""
@@ -32,8 +32,6 @@ async def refused(gate: Gate, exchange: Exchange) -> bool:
     """The upstream has refused what the candidate signed with: whether it has other credentials now. Raises
     NotRenewed."""
     candidate = exchange.lease.candidate
-    if not renewable(candidate.account):
-        return False
     try:
         account = await gate.renewals.fresh(candidate.account, refused=True)
     except RefusedAgain:

@@ -158,6 +158,8 @@ class Renewals:
                 )
                 if not wanted:
                     return held.account
+                if refused and not renewable(held.account):
+                    raise RefusedAgain("nobody has written others, and there is nothing to renew them with")
                 if locked:
                     return await self._renewed(held, refused)
             if loop.time() >= patience:

@@ -140,6 +140,22 @@ async def test_a_token_that_cannot_be_renewed_is_not(world: World) -> None:
     assert (await world.state(account_id))["reason"] == "credentials"
 
 
+async def test_a_key_that_was_just_replaced_is_found_before_the_account_is_blamed(world: World) -> None:
+    """The gateway has not heard of the change yet: it reads the account's row, and the request is answered."""
+    account_id = await world.account("claude-official", credentials={"api_key": "sk-old"})
+    key = await world.key()
+    assert (await world.ask(key)).status_code == 200
+    sealer = Sealer(world.site.settings.master_key_bytes)
+    async with world.site.sessions.begin() as session:
+        row = await session.get_one(m.Account, account_id)
+        row.credentials = sealer.seal_credentials({"api_key": "sk-new"}, account_id)
+    world.site.sandbox.rules([Rule(script="error-401", credential="sk-old")])
+    answer = await world.ask(key)
+    assert answer.status_code == 200
+    assert [one[1] for one in await attempts(world, answer)] == [401, 200]
+    assert (await world.state(account_id))["recent"] == []
+
+
 async def test_two_gateways_and_fifty_requests_ask_once(world: World) -> None:
     other = await world.site.start_gateway()
     account_id = await oauth(world, "fifty")
