@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up test check bench lock environment
+.PHONY: up test check bench soak lock environment
 .DEFAULT_GOAL := up
 
 # It does nothing when .venv is newer than the lock and pyproject.toml.
@@ -24,6 +24,9 @@ check: environment
 
 bench: environment
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+soak: environment
+	@$(BIN)/python -m tests.failures.soak $(ARGS)
 
 # The header would name paths, and the URL of an index is each machine's own.
 lock:

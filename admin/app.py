@@ -10,14 +10,18 @@ from litestar.types import ControllerRouterHandler
 
 from admin.api.accounts import AccountController
 from admin.api.audit import AuditController
+from admin.api.captures import CaptureController
 from admin.api.keys import KeyController
 from admin.api.me import MeController
 from admin.api.oauth import AuthorisationController
 from admin.api.pools import PoolController
+from admin.api.prices import PriceController
 from admin.api.proxies import ProxyController
+from admin.api.refusals import RefusalController
 from admin.api.requests import RequestController
 from admin.api.routes import RouteController
 from admin.api.session import SessionController
+from admin.api.teams import TeamController
 from admin.api.tenants import TenantController
 from admin.api.tokens import TokenController
 from admin.api.usage import UsageController
@@ -38,15 +42,19 @@ CONTROLLERS: tuple[ControllerRouterHandler, ...] = (
     MeController,
     TenantController,
     UserController,
+    TeamController,
     TokenController,
     KeyController,
     AccountController,
     AuthorisationController,
     PoolController,
+    PriceController,
     ProxyController,
     WebhookController,
     UsageController,
+    RefusalController,
     RequestController,
+    CaptureController,
     RouteController,
     AuditController,
 )

@@ -1,6 +1,7 @@
 """What handlers ask for by name: the transaction, the caller, how far it reaches, which part of a list."""
 
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
 from litestar import Request
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin.caller import Caller
 from admin.problem import Problem
 from admin.resources import Resources
-from gateway.core import changes
+from gateway.core import changes, inspection
 from gateway.core.services import keys
 from gateway.core.services.reach import Reach
 from gateway.core.services.rows import Window
@@ -28,10 +29,19 @@ Holding = NamedDependency[SkipValidation[Resources]]
 async def session(resources: Holding) -> AsyncGenerator[AsyncSession]:
     """The transaction of the request: committed after the handler and before the answer, so that a commit that fails
     is an answer that fails. It is the only generator dependency, since several are cleaned up at the same time."""
+    async with transaction(resources) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def transaction(resources: Resources) -> AsyncGenerator[AsyncSession]:
+    """Committed at its end; then the gateways are told of it, and what was found of the old is lifted. Raises Problem
+    when a cut was not sent."""
     async with resources.database() as opened:
         async with opened.begin():
             yield opened
         await changes.announce(opened, resources.redis)
+        await inspection.lift_committed(opened, resources.redis)  # last of the two: gateways read the new meanwhile
         try:
             await keys.announce_cuts(opened, resources.redis)
         except RedisError:

@@ -34,7 +34,9 @@ _HTTP = {
 _UNIQUE = {
     "uq_accounts_tenant_id_name": "name",
     "uq_pools_tenant_id_name": "name",
+    "uq_price_versions_version": "version",
     "uq_proxies_tenant_id_name": "name",
+    "uq_teams_tenant_id_name": "name",
     "uq_tenants_name": "name",
     "uq_users_email": "email",
     "uq_webhooks_tenant_id_name": "name",

@@ -29,9 +29,11 @@ _OWNER: Mapping[Role, Extent] = {Role.OWNER: Extent.ALL}
 
 PERMISSIONS: Mapping[str, Mapping[Role, Extent]] = {
     "tenants:read": _LOOKERS,
-    "tenants:write": {},
+    "tenants:write": _OWNER,
     "users:read": _LOOKERS,
     "users:write": _OWNER,
+    "teams:read": _LOOKERS,
+    "teams:write": _STAFF,
     "keys:read": _EVERYONE,
     "keys:write": {**_STAFF, Role.MEMBER: Extent.OWN},
     "accounts:read": _LOOKERS,
@@ -40,10 +42,13 @@ PERMISSIONS: Mapping[str, Mapping[Role, Extent]] = {
     "pools:write": _STAFF,
     "proxies:read": _LOOKERS,
     "proxies:write": _OWNER,
+    "prices:read": _LOOKERS,
+    "prices:write": {},
     "webhooks:read": _OWNER,
     "webhooks:write": _OWNER,
     "usage:read": _EVERYONE,
     "requests:read": _EVERYONE,
+    "captures:read": _OWNER,
     "audit:read": _OWNER,
 }
 
@@ -63,6 +68,7 @@ WRITABLE: Mapping[tuple[str, Role], frozenset[str]] = {
     ("keys", Role.OPERATOR): _KEY_FIELDS,
     ("keys", Role.MEMBER): _KEY_FIELDS
     - {"groups", "limits", "pools", "account_id", "user_id", "mcp_servers", "debug", "enabled"},
+    ("tenants", Role.OWNER): frozenset({"capture"}),
     ("users", Role.OWNER): frozenset({"email", "name", "password", "roles", "limits", "enabled"}),
 }
 

@@ -14,7 +14,8 @@ from gateway.core.settings import Settings
 from gateway.relay import background
 from gateway.relay.gate import open_gate
 from gateway.web.edge import Edge
-from gateway.web.health import HEALTH, alive, method_not_allowed, ready
+from gateway.web.health import alive, method_not_allowed, ready
+from gateway.web.metrics import metrics
 from gateway.web.server import serve
 
 
@@ -25,11 +26,11 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         async with open_gate(settings) as gate, background.running(gate):
             app.state.gate = gate
-            app.asgi_handler = beside(app.asgi_handler, Edge(gate))
+            app.asgi_handler = beside(app.asgi_handler, Edge(gate), frozenset(route.path for route in app.routes))
             yield
 
     return Litestar(
-        [alive, ready],
+        [alive, ready, *([metrics] if settings.metrics_allow else [])],
         lifespan=[lifespan],
         openapi_config=None,
         exception_handlers={MethodNotAllowedException: method_not_allowed},
@@ -38,13 +39,13 @@ def create_app(settings: Settings) -> Litestar:
     )
 
 
-def beside(routed: ASGIApp, edge: Edge) -> ASGIApp:
-    """Health is the framework's; all else goes to the edge past the framework's own routing, which would read the path
-    a second time and cost as much as a tenth of the relay."""
+def beside(routed: ASGIApp, edge: Edge, paths: frozenset[str]) -> ASGIApp:
+    """Health and metrics are the framework's; all else goes to the edge past the framework's own routing, which would
+    read the path a second time and cost as much as a tenth of the relay."""
     relayed: Any = edge
 
     def handle(scope: Any, receive: Any, send: Any) -> Any:
-        return (routed if scope["path"] in HEALTH else relayed)(scope, receive, send)
+        return (routed if scope["path"] in paths else relayed)(scope, receive, send)
 
     return handle
 

@@ -1,13 +1,11 @@
 """Upstream accounts. Credentials go in and never come out."""
 
 import time
-from contextlib import suppress
 from typing import Any
 
 from litestar import Controller, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET
-from redis.exceptions import RedisError
 
 from admin import checks, probe, trail
 from admin.deps import Asking, Database, Holding, Part, Within
@@ -101,7 +99,7 @@ class AccountController(Controller):
         await accounts.change(session, resources.sealer, account, values, credentials)
         if credentials is not None:
             # What was found of the old ones says nothing of these.
-            await inspection.recover(resources.redis, account.tenant_id, account.id, caller.actor.id)
+            inspection.once_committed(session, inspection.recover, account.tenant_id, account.id, caller.actor.id)
         action = "accounts.change" if credentials is None else "accounts.change_credentials"
         await trail.note(
             session, caller, action, account.id, tenant_id=account.tenant_id, before=before, after=view(account)
@@ -118,8 +116,7 @@ class AccountController(Controller):
             session, caller, "accounts.delete", account.id, tenant_id=account.tenant_id, before=view(account)
         )
         await accounts.delete(session, resources.sealer, account)
-        with suppress(RedisError):  # what stays then concerns nobody
-            await inspection.forget(resources.redis, account.tenant_id, account.id, caller.actor.id)
+        inspection.once_committed(session, inspection.forget, account.tenant_id, account.id, caller.actor.id)
 
     @post("/{account_id:str}/enable", opt={"permission": "accounts:write"}, status_code=200)
     async def enable(self, session: Database, caller: Asking, reach: Within, account_id: FromPath[str]) -> AccountView:

@@ -140,7 +140,7 @@ class KeyController(Controller):
     async def limits(
         self, session: Database, reach: Within, resources: Holding, key_id: FromPath[str]
     ) -> dict[str, list[dict[str, Any]]]:
-        """All that apply to the key, of its user and tenant too: what is used, what is left, when a place is back."""
+        """All that apply to the key, of its user, team and tenant too: what is used, what is left, when it is back."""
         key = await keys.find(session, reach, key_id)
         applying = await keys.limits_of(session, key)
         return {"data": await inspection.read_limits(resources.redis, key.tenant_id, applying)}
@@ -149,12 +149,12 @@ class KeyController(Controller):
     async def reset_limits(
         self, session: Database, caller: Asking, reach: Within, resources: Holding, key_id: FromPath[str]
     ) -> dict[str, list[dict[str, Any]]]:
-        """Forgets what was counted for the key's own limits; those of its user and tenant stay."""
+        """Forgets what was counted for the key's own limits; those of its user, team and tenant stay."""
         key = await keys.find(session, reach, key_id)
         caller.require_writable("keys", key.tenant_id, ["limits"])
         applying = await keys.limits_of(session, key)
         own = [limit for limit in applying if limit.scope == "key"]
-        await inspection.reset_limits(resources.redis, key.tenant_id, own)
+        await inspection.reset_limits(resources.redis, session, key.tenant_id, own)
         await trail.note(session, caller, "keys.reset_limits", key.id, tenant_id=key.tenant_id)
         return {"data": await inspection.read_limits(resources.redis, key.tenant_id, applying)}
 

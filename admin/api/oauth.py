@@ -15,13 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin import checks, trail
 from admin.authorisations import LIFETIME, Authorisations, Begun, fresh
 from admin.caller import Caller
-from admin.deps import Asking, Database, Holding, Within
+from admin.deps import Asking, Database, Holding, Within, transaction
 from admin.problem import Problem
 from admin.resources import Resources
 from admin.schemas.accounts import AccountView, view
 from admin.schemas.oauth import AuthorisationFinish, AuthorisationStart, AuthorisationView
 from admin.schemas.page import at, given, named
-from gateway.core import changes, inspection
+from gateway.core import inspection
 from gateway.core import models as m
 from gateway.core.domain import Proxy
 from gateway.core.services import accounts, proxies, tenants
@@ -110,16 +110,14 @@ class Finishing:
 
     async def store(self, got: Mapping[str, Any]) -> AccountView:
         resources, caller = self._resources, self._caller
-        async with resources.database() as session:
-            async with session.begin():
-                account = await self._write(session, got)
-                await session.flush()
-                shown = view(account)
-                await trail.note(
-                    session, caller, "accounts.authorise", account.id, tenant_id=account.tenant_id, after=shown
-                )
-            await changes.announce(session, resources.redis)
-        await inspection.recover(resources.redis, account.tenant_id, account.id, caller.actor.id)
+        async with transaction(resources) as session:
+            account = await self._write(session, got)
+            await session.flush()
+            shown = view(account)
+            await trail.note(
+                session, caller, "accounts.authorise", account.id, tenant_id=account.tenant_id, after=shown
+            )
+            inspection.once_committed(session, inspection.recover, account.tenant_id, account.id, caller.actor.id)
         return shown
 
     async def _write(self, session: AsyncSession, got: Mapping[str, Any]) -> m.Account:

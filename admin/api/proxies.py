@@ -1,15 +1,12 @@
 """Outbound proxies: ways out that accounts may be sent through. Only root and owners write them."""
 
-from contextlib import suppress
-
 from litestar import Controller, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
-from redis.exceptions import RedisError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin import trail
 from admin.caller import Caller
 from admin.deps import Asking, Database, Holding, Part, Within
-from admin.resources import Resources
 from admin.schemas.page import Page, given, page
 from admin.schemas.proxies import ProxyDraft, ProxyPatch, ProxyView, proxy_view
 from gateway.core import inspection
@@ -67,7 +64,7 @@ class ProxyController(Controller):
         await proxies.change(session, resources.sealer, proxy, values)
         shown = proxy_view(proxy, resources.sealer)
         if "url" in values:
-            await _forgotten(resources, caller, proxy)
+            _forgotten(session, caller, proxy)
         action = "proxies.change_url" if "url" in values else "proxies.change"
         await trail.note(session, caller, action, proxy.id, tenant_id=proxy.tenant_id, before=before, after=shown)
         return shown
@@ -81,10 +78,9 @@ class ProxyController(Controller):
         before = proxy_view(proxy, resources.sealer)
         await trail.note(session, caller, "proxies.delete", proxy.id, tenant_id=proxy.tenant_id, before=before)
         await proxies.delete(session, proxy)
-        await _forgotten(resources, caller, proxy)
+        _forgotten(session, caller, proxy)
 
 
-async def _forgotten(resources: Resources, caller: Caller, proxy: m.Proxy) -> None:
+def _forgotten(session: AsyncSession, caller: Caller, proxy: m.Proxy) -> None:
     """What was found of the old way says nothing of a new one."""
-    with suppress(RedisError):  # it has an end by itself
-        await inspection.forget(resources.redis, proxy.tenant_id, proxy.id, caller.actor.id)
+    inspection.once_committed(session, inspection.forget, proxy.tenant_id, proxy.id, caller.actor.id)

@@ -1,4 +1,4 @@
-"""Tenants. Root makes and changes them; the others see their own."""
+"""Tenants. Root makes and changes them; the others see their own, whose capture their owners turn on and off."""
 
 from litestar import Controller, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
@@ -8,6 +8,8 @@ from admin.deps import Asking, Database, Part, Within
 from admin.schemas.page import Page, given, named, page
 from admin.schemas.people import TenantDraft, TenantPatch, TenantView, tenant_view
 from gateway.core.services import tenants
+from gateway.core.services.failures import Denied
+from gateway.core.services.reach import Reach
 
 
 class TenantController(Controller):
@@ -21,7 +23,8 @@ class TenantController(Controller):
         return page(await tenants.listing(session, reach, window, q), tenant_view)
 
     @post(opt={"permission": "tenants:write"})
-    async def create(self, session: Database, caller: Asking, data: JSONBody[TenantDraft]) -> TenantView:
+    async def create(self, session: Database, caller: Asking, reach: Within, data: JSONBody[TenantDraft]) -> TenantView:
+        _only_root(reach)
         tenant = await tenants.create(session, named(given(data)))
         shown = tenant_view(tenant)
         await trail.note(session, caller, "tenants.create", tenant.id, tenant_id=tenant.id, after=shown)
@@ -42,7 +45,9 @@ class TenantController(Controller):
     ) -> TenantView:
         tenant = await tenants.find(session, reach, tenant_id, lock=True)
         before = tenant_view(tenant)
-        await tenants.change(session, tenant, given(data))
+        values = given(data)
+        caller.require_writable("tenants", tenant.id, values)
+        await tenants.change(session, tenant, values)
         shown = tenant_view(tenant)
         await trail.note(session, caller, "tenants.change", tenant.id, tenant_id=tenant.id, before=before, after=shown)
         return shown
@@ -50,6 +55,13 @@ class TenantController(Controller):
     @delete("/{tenant_id:str}", opt={"permission": "tenants:write"})
     async def remove(self, session: Database, caller: Asking, reach: Within, tenant_id: FromPath[str]) -> None:
         """Only an empty one."""
+        _only_root(reach)
         tenant = await tenants.find(session, reach, tenant_id, lock=True)
         await trail.note(session, caller, "tenants.delete", tenant.id, tenant_id=tenant.id, before=tenant_view(tenant))
         await tenants.delete(session, tenant)
+
+
+def _only_root(reach: Reach) -> None:
+    """Tenants themselves come and go by root alone."""
+    if not reach.everything:
+        raise Denied("only root makes and deletes tenants")

@@ -74,6 +74,8 @@ class UserController(Controller):
         values = given(data, leaving=frozenset({"password", "roles"}))
         if "root" in values and not caller.root:
             raise Denied("your role may not write this field", "root")
+        if "limits" in values and user.id == caller.user_id and not caller.root:
+            raise Denied("your own limits are for another owner, or root, to write", "limits")
         if values or data.password is not UNSET:
             users.require_control(reach, user)
         if values:

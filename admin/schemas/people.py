@@ -1,5 +1,6 @@
 """Tenants, users, tokens and log-ins, as they are written and as they are shown."""
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -22,6 +23,8 @@ class TenantDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     limits: Limits | None = None
     enabled: bool | None = None
     public_lists: bool | None = None
+    capture: dict[str, Any] | None = None
+    price_multiplier: Decimal | None = None
 
 
 class TenantPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,6 +32,8 @@ class TenantPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     limits: Limits | UnsetType | None = UNSET
     enabled: bool | UnsetType | None = UNSET
     public_lists: bool | UnsetType | None = UNSET
+    capture: dict[str, Any] | UnsetType | None = UNSET
+    price_multiplier: Decimal | UnsetType | None = UNSET
 
 
 class TenantView(Struct, frozen=True, kw_only=True):
@@ -37,6 +42,8 @@ class TenantView(Struct, frozen=True, kw_only=True):
     limits: Limits
     enabled: bool
     public_lists: bool
+    capture: dict[str, Any] | None
+    price_multiplier: str
     created_at: str
     updated_at: str
 
@@ -157,6 +164,8 @@ def tenant_view(tenant: m.Tenant) -> TenantView:
         limits=tenant.limits,
         enabled=tenant.enabled,
         public_lists=tenant.public_lists,
+        capture=tenant.capture,
+        price_multiplier=tenant.price_multiplier,
         created_at=at(tenant.created_at),
         updated_at=at(tenant.updated_at),
     )

@@ -33,6 +33,9 @@ class RequestView(Struct, frozen=True, kw_only=True):
     cache_write_1h_tokens: int
     output_tokens: int
     reasoning_tokens: int
+    audio_tokens: int
+    image_tokens: int
+    server_tool_calls: int
     cost: str | None
     currency: str
     price_version: str | None

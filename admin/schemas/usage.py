@@ -29,10 +29,12 @@ class Group(Totals, frozen=True, kw_only=True):
     """The members of the dimensions that were asked for, and the sums."""
 
     tenant_id: str | UnsetType = UNSET
+    team_id: str | UnsetType | None = UNSET
     user_id: str | UnsetType | None = UNSET
     key_id: str | UnsetType = UNSET
     account_id: str | UnsetType | None = UNSET
-    platform: str | UnsetType = UNSET
+    platform: str | UnsetType | None = UNSET
+    provider: str | UnsetType | None = UNSET
     model: str | UnsetType = UNSET
     hour: str | UnsetType = UNSET
     day: str | UnsetType = UNSET

@@ -10,10 +10,28 @@ from gateway.commands.client import client
 from gateway.commands.explain import explain
 from gateway.commands.keys import keys
 from gateway.commands.login import login, logout
+from gateway.commands.prices import prices
+from gateway.commands.reconcile import reconcile
 from gateway.commands.records import requests, usage
+from gateway.commands.refusals import refusals
+from gateway.commands.teams import teams
 from gateway.commands.users import users
 
-COMMANDS: tuple[click.Command, ...] = (accounts, client, explain, keys, login, logout, requests, usage, users)
+COMMANDS: tuple[click.Command, ...] = (
+    accounts,
+    client,
+    explain,
+    keys,
+    login,
+    logout,
+    prices,
+    reconcile,
+    refusals,
+    requests,
+    teams,
+    usage,
+    users,
+)
 
 
 def register(main: click.Group) -> None:

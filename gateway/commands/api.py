@@ -1,6 +1,7 @@
 """The admin API, as the commands use it. Whatever goes wrong is one line that names the fields."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, cast
 
@@ -61,6 +62,11 @@ class Api:
         """`act` is a method and a path: `GET /keys`. None for an answer without a body."""
         return self._answer(act, body, params)[0]
 
+    def send(self, act: str, content: Iterable[bytes], size: int, params: Mapping[str, Any]) -> Any:
+        """A body of JSON that is there already, as it is: `size` bytes in pieces."""
+        headers = {"content-type": "application/json", "content-length": str(size)}
+        return self._answer(act, None, params, content=content, headers=headers)[0]
+
     def open_session(self, body: Mapping[str, Any]) -> tuple[Any, str]:
         """Logs in: the answer and the session's cookie."""
         said, answer = self._answer("POST /session", body, None)
@@ -79,13 +85,32 @@ class Api:
                 break
         return rows
 
-    def _answer(self, act: str, body: Any, params: Mapping[str, Any] | None) -> tuple[Any, Any]:
+    @contextmanager
+    def stream(self, act: str, params: Mapping[str, Any]) -> Generator[tuple[Mapping[str, str], Iterator[bytes]]]:
+        """The headers and the pieces of a long answer. One that breaks off raises CommandError, never ends."""
+        import httpx
+
+        method, path = act.split(" ", 1)
+        asked = {name: value for name, value in params.items() if value is not None}
+        try:
+            with self._http.stream(method, path, params=asked) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise _refusal(answer, self.login)
+                yield answer.headers, answer.iter_bytes()
+        except httpx.HTTPError as error:
+            raise CommandError(f"{self.login.url} broke off: {error or type(error).__name__}") from None
+        except httpx.InvalidURL as error:
+            raise CommandError(f"{self.login.url}: {error}") from None
+
+    def _answer(self, act: str, body: Any, params: Mapping[str, Any] | None, **raw: Any) -> tuple[Any, Any]:
         import httpx
 
         method, path = act.split(" ", 1)
         asked = {name: value for name, value in (params or {}).items() if value is not None}
         try:
-            answer = self._http.request(method, path, params=asked, **({} if body is None else {"json": body}))
+            content = raw if body is None else {"json": body}
+            answer = self._http.request(method, path, params=asked, **content)
         except httpx.HTTPError as error:
             raise CommandError(f"{self.login.url} does not answer: {error or type(error).__name__}") from None
         except httpx.InvalidURL as error:

@@ -11,8 +11,8 @@ from msgspec import Struct, field
 
 from gateway.core.secret import Secret
 
-LimitType = Literal["requests", "concurrency"]
-LimitScope = Literal["key", "user", "tenant", "account"]
+LimitType = Literal["requests", "tokens", "input_tokens", "output_tokens", "concurrency", "budget"]
+LimitScope = Literal["key", "user", "team", "tenant", "account"]
 OnDisconnect = Literal["abort", "drain"]
 Strategy = Literal["least_busy", "round_robin", "weighted", "random", "latency"]
 
@@ -33,19 +33,24 @@ class Period(Struct, frozen=True):
     """Length of a sliding period; None for a calendar one (day, week, month) and for `total`."""
 
 
-class Limit(Struct, frozen=True):
-    """One limit of a key, a user, a tenant or an account."""
+class Limit(Struct, frozen=True, cache_hash=True):
+    """One limit of a key, a user, a team, a tenant or an account."""
 
     type: LimitType
     max: int
+    """Of a budget in 10⁻⁹ of the currency."""
     per: Period | None = None
     timezone: str = "UTC"
     models: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
     on_limiter_failure: Literal["open", "closed"] = "open"
+    reserve: Literal["expected", "worst"] = "expected"
+    """What a request takes of it before anybody knows what it uses."""
+    queue_ms: int = 0
+    """Concurrency: how long a request waits for a place before it is refused."""
     scope: LimitScope = "key"
     owner: str = ""
-    """Id of the key, user or tenant whose limit this is: the counter's name, so rotation keeps the count."""
+    """Id of the key, user, team or tenant whose limit this is: the counter's name, so rotation keeps the count."""
 
 
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,12 +120,25 @@ class Pool(Struct, frozen=True):
     strategy: Strategy = "least_busy"
 
 
+class Capture(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a tenant's prompts and answers are kept."""
+
+    enabled: bool = False
+    retention_days: int = 7
+    redact: tuple[str, ...] = ()
+    """Patterns of what is taken out, besides secrets of known forms."""
+    max_bytes: int = 65536
+    """Of the request, and of the answer."""
+
+
 class Tenant(Struct, frozen=True):
     id: str
     name: str
     enabled: bool = True
     public_lists: bool = False
     limits: tuple[Limit, ...] = ()
+    capture: Capture | None = None
+    """Only while it is on."""
 
 
 class Caller(Struct, frozen=True):
@@ -130,6 +148,8 @@ class Caller(Struct, frozen=True):
     tenant_id: str
     name: str
     user_id: str | None = None
+    team_id: str | None = None
+    """The user's team in the tenant."""
     platforms: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     groups: tuple[str, ...] = ("*",)
@@ -142,7 +162,7 @@ class Caller(Struct, frozen=True):
     """End of the overlap of a rotated secret; None for the current one."""
     enabled: bool = True
     limits: tuple[Limit, ...] = ()
-    """Of the key, its user and its tenant together: all must pass."""
+    """Of the key, its user, the user's team and the tenant together: all must pass."""
     on_disconnect: OnDisconnect | None = None
     price_multiplier: str = "1"
     debug: bool = False

@@ -71,17 +71,24 @@ class Refused(GatewayError):
 
 
 class LimitReached(GatewayError):
-    """429. `retry_after` is in seconds; `x-should-retry: false` is what the vendors' SDKs obey for long waits."""
+    """429. `retry_after` is in seconds; `x-should-retry: false` is what the vendors' SDKs obey for long waits, and for
+    what never passes (`retries` false)."""
 
     status = 429
     default_code = "rate_limited"
 
     def __init__(
-        self, message: str, *, code: str, retry_after: float, headers: Mapping[str, str] | None = None
+        self,
+        message: str,
+        *,
+        code: str,
+        retry_after: float,
+        retries: bool = True,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         wait = max(1, -int(-retry_after // 1))
         said = {"retry-after": str(wait), **(headers or {})}
-        if wait > 60 or code == "budget_exceeded":
+        if wait > 60 or not retries or code == "budget_exceeded":
             said["x-should-retry"] = "false"
         self.standings: tuple[Any, ...] = ()
         """How the key stands with its limits, for the headers of the answer."""

@@ -5,22 +5,32 @@ hash, the scope being "account", "family:…" or "model:…"; `PROXY|account` is
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
+import structlog
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.core import learned
 from gateway.core.counters import BUCKETS, Counter, counter
 from gateway.core.domain import Limit
-from gateway.core.limits import describe
-from gateway.core.names import tenant_prefix
+from gateway.core.limits import describe, shown
+from gateway.core.names import tag_of, tenant_prefix
 from gateway.core.scripts import MARK
 from gateway.core.state import BREAKER, State, rfc3339
 
 HISTORY = 7 * 86_400
 """Seconds for which changes of state are shown."""
+
+Lift = Callable[[Redis, str, str, str], Awaitable[object]]
+"""`recover` or `forget`: of (tenant, account or proxy, who asked)."""
+_LIFTS = "poolgate.lifts"
+_FORGET = text("DELETE FROM counters WHERE tag = :tag AND name = ANY(:names)")
+log = structlog.get_logger()
 
 
 async def read_state(redis: Redis, tenant_id: str, account_id: str, proxy_id: str | None = None) -> dict[str, Any]:
@@ -117,23 +127,38 @@ async def forget(redis: Redis, tenant_id: str, owner: str, actor: str) -> None:
     await redis.hdel(prefix + "probed", owner)
 
 
+def once_committed(session: AsyncSession, lift: Lift, tenant_id: str, owner: str, actor: str) -> None:
+    """Lifts when the session's transaction is committed: until then gateways use what is being replaced, and would
+    find the same trouble again. See `lift_committed`."""
+    session.info.setdefault(_LIFTS, []).append((lift, tenant_id, owner, actor))
+
+
+async def lift_committed(session: AsyncSession, redis: Redis) -> None:
+    """After the commit only, which a Redis that is away does not undo: what stays then is for an operator to lift."""
+    for lift, tenant_id, owner, actor in session.info.pop(_LIFTS, []):
+        try:
+            await lift(redis, tenant_id, owner, actor)
+        except (RedisError, OSError) as error:
+            log.warning("automatic states were not lifted", owner=owner, reason=type(error).__name__)
+
+
 async def read_limits(redis: Redis, tenant_id: str, limits: Sequence[Limit]) -> list[dict[str, Any]]:
     """Each limit with what is used and left, and when a place comes back (None: none is taken, or never)."""
     prefix = tenant_prefix(tenant_id)
     now = time.time()
-    shown: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for limit in limits:
         one = counter(limit, now)
         used, resets = await _used(redis, prefix, one, now)
-        shown.append(
+        found.append(
             {
                 **describe(limit),
-                "used": used,
-                "remaining": max(0, limit.max - used),
+                "used": shown(limit, used),
+                "remaining": shown(limit, max(0, limit.max - used)),
                 "resets_at": rfc3339(resets) if resets else None,
             }
         )
-    return shown
+    return found
 
 
 async def used_up(redis: Redis, tenant_id: str, limits: Sequence[Limit]) -> tuple[bool, float | None]:
@@ -160,10 +185,11 @@ async def _used(redis: Redis, prefix: str, one: Counter, now: float) -> tuple[in
     return sum(counted.values()), resets
 
 
-async def reset_limits(redis: Redis, tenant_id: str, limits: Sequence[Limit]) -> None:
-    """Forgets what was counted; running requests keep their place under a concurrency limit."""
-    prefix = tenant_prefix(tenant_id)
+async def reset_limits(redis: Redis, session: AsyncSession, tenant_id: str, limits: Sequence[Limit]) -> None:
+    """Forgets what was counted, also where it would be made anew from when Redis loses it; running requests keep their
+    place under a concurrency limit."""
     now = time.time()
-    names = [prefix + one.name for one in (counter(limit, now) for limit in limits) if one.kind != "C"]
+    names = [one.name for one in (counter(limit, now) for limit in limits) if one.kind != "C"]
     if names:
-        await redis.delete(*names)
+        await session.execute(_FORGET, {"tag": tag_of(tenant_id), "names": names})
+        await redis.delete(*(tenant_prefix(tenant_id) + name for name in names))

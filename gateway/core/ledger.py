@@ -54,6 +54,9 @@ class Row(Struct, omit_defaults=True):
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    audio_tokens: int = 0
+    image_tokens: int = 0
+    server_tool_calls: int = 0
     cost: int | None = None
     currency: str = "USD"
     price_version: str | None = None
@@ -65,6 +68,8 @@ class Row(Struct, omit_defaults=True):
     client_ip: str | None = None
     user_agent: str | None = None
     session_id: str | None = None
+    charges: str = ""
+    """What it counts under limits (gateway.core.counters.written). Not a column."""
 
 
 def shown(attempt: Attempt) -> dict[str, Any]:

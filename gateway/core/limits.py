@@ -3,6 +3,8 @@
     {"type": "requests", "per": "minute", "max": 60}
     {"type": "concurrency", "max": 5}
     {"type": "requests", "per": {"rolling": "5h"}, "max": 100, "models": ["claude-*"], "platforms": ["claude"]}
+    {"type": "tokens", "per": "minute", "max": 200000, "reserve": "worst"}
+    {"type": "budget", "per": "day", "max": "20.00", "timezone": "Asia/Shanghai"}
 
 `minute`, `hour` and `rolling` slide; `day`, `week`, `month` and `total` are windows of the calendar in `timezone`.
 """
@@ -10,6 +12,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,9 +21,15 @@ from gateway.core.domain import Limit, LimitScope, LimitType, Period
 SLIDING: Mapping[str, int] = {"minute": 60, "hour": 3600}
 CALENDAR = ("day", "week", "month", "total")
 _ROLLING = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+_MONEY = re.compile(r"[0-9]+(\.[0-9]+)?")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_FIELDS = {"type", "per", "max", "timezone", "models", "platforms", "on_limiter_failure"}
-_LATER = {"tokens", "input_tokens", "output_tokens", "budget"}
+_FIELDS = {"type", "per", "max", "timezone", "models", "platforms", "on_limiter_failure", "reserve", "queue_ms"}
+_TYPES = get_args(LimitType)
+_RESERVED = {"tokens", "output_tokens", "budget"}
+"""What a request will use of these is not known before its end."""
+LONGEST_QUEUE = 60_000
+NANO = 1_000_000_000
+_SMALLEST = Decimal("0.000000001")
 _LARGEST = 2**53 - 1
 
 
@@ -49,29 +58,65 @@ def _one(given: Any, at: str, scope: LimitScope, owner: str) -> Limit:
         if name not in _FIELDS:
             raise InvalidLimit(f"{at}.{name}", "unknown field")
     kind, per = item.get("type"), item.get("per")
-    if isinstance(kind, str) and kind in _LATER:
-        raise InvalidLimit(f"{at}.type", f"limits of type {kind} are not enforced yet: use requests or concurrency")
-    if kind not in get_args(LimitType):
-        raise InvalidLimit(f"{at}.type", "expected requests or concurrency")
-    maximum = item.get("max")
-    if type(maximum) is not int or not 0 <= maximum <= _LARGEST:
-        raise InvalidLimit(f"{at}.max", "a whole number, 0 or more, is expected")
+    if kind not in _TYPES:
+        raise InvalidLimit(f"{at}.type", f"expected one of {', '.join(_TYPES)}")
     if kind == "concurrency" and per is not None:
         raise InvalidLimit(f"{at}.per", "a concurrency limit has no period")
-    failure = item.get("on_limiter_failure", "open")
-    if failure not in ("open", "closed"):
-        raise InvalidLimit(f"{at}.on_limiter_failure", "expected open or closed")
     return Limit(
         type=cast(LimitType, kind),
-        max=maximum,
+        max=_money(item.get("max"), f"{at}.max") if kind == "budget" else _count(item.get("max"), f"{at}.max"),
         per=None if kind == "concurrency" else _period(per, f"{at}.per"),
         timezone=_timezone(item.get("timezone", "UTC"), f"{at}.timezone"),
         models=_patterns(item.get("models", []), f"{at}.models"),
         platforms=_patterns(item.get("platforms", []), f"{at}.platforms"),
-        on_limiter_failure=failure,
+        on_limiter_failure=_word(
+            item, "on_limiter_failure", at, "closed" if kind == "budget" else "open", ("open", "closed")
+        ),
+        reserve=_reserve(item, kind, at),
+        queue_ms=_queue(item, kind, at),
         scope=scope,
         owner=owner,
     )
+
+
+def _count(maximum: Any, at: str) -> int:
+    if type(maximum) is not int or not 0 <= maximum <= _LARGEST:
+        raise InvalidLimit(at, "a whole number, 0 or more, is expected")
+    return maximum
+
+
+def _money(text: Any, at: str) -> int:
+    """A decimal string, or a whole number: other JSON numbers are not exact."""
+    known = type(text) is int or (isinstance(text, str) and _MONEY.fullmatch(text))
+    amount = Decimal(text) if known else Decimal(-1)
+    if not 0 <= amount <= _LARGEST // NANO:
+        raise InvalidLimit(at, f'an amount of money from 0 to {_LARGEST // NANO} is expected, such as "20.00"')
+    exact = amount.quantize(_SMALLEST)
+    if exact != amount:
+        raise InvalidLimit(at, "an amount of money has at most 9 decimals")
+    return int(exact.scaleb(9))
+
+
+def _word(item: Mapping[str, Any], name: str, at: str, default: str, words: tuple[str, ...]) -> Any:
+    word = item.get(name, default)
+    if word not in words:
+        raise InvalidLimit(f"{at}.{name}", f"expected {' or '.join(words)}")
+    return word
+
+
+def _reserve(item: Mapping[str, Any], kind: Any, at: str) -> Any:
+    if "reserve" in item and kind not in _RESERVED:
+        raise InvalidLimit(f"{at}.reserve", f"a limit of type {kind} reserves nothing that is not known")
+    return _word(item, "reserve", at, "worst" if kind == "budget" else "expected", ("expected", "worst"))
+
+
+def _queue(item: Mapping[str, Any], kind: Any, at: str) -> int:
+    queue = item.get("queue_ms", 0)
+    if type(queue) is not int or not 0 <= queue <= LONGEST_QUEUE:
+        raise InvalidLimit(f"{at}.queue_ms", f"a whole number of milliseconds, 0 to {LONGEST_QUEUE}, is expected")
+    if queue and kind != "concurrency":
+        raise InvalidLimit(f"{at}.queue_ms", "only a concurrency limit has a queue")
+    return queue
 
 
 def _period(per: Any, at: str) -> Period:
@@ -125,19 +170,27 @@ def window(limit: Limit, now: datetime) -> tuple[str, datetime | None]:
     return f"{name}:{start:%Y%m%d}", end.replace(tzinfo=zone)
 
 
+def shown(limit: Limit, amount: int) -> int | str:
+    """What is counted under the limit, as operators read it: money is a decimal string."""
+    if limit.type != "budget":
+        return amount
+    text = f"{Decimal(amount).scaleb(-9):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def describe(limit: Limit) -> dict[str, Any]:
     """The limit as operators wrote it, for lists."""
-    shown: dict[str, Any] = {"type": limit.type, "max": limit.max, "scope": limit.scope}
+    described: dict[str, Any] = {"type": limit.type, "max": shown(limit, limit.max), "scope": limit.scope}
     if limit.per:
         head, _, length = limit.per.name.partition(":")
-        shown["per"] = {"rolling": length} if head == "rolling" else head
+        described["per"] = {"rolling": length} if head == "rolling" else head
         if limit.per.seconds is None:
-            shown["timezone"] = limit.timezone
+            described["timezone"] = limit.timezone
     if limit.models:
-        shown["models"] = list(limit.models)
+        described["models"] = list(limit.models)
     if limit.platforms:
-        shown["platforms"] = list(limit.platforms)
-    return shown
+        described["platforms"] = list(limit.platforms)
+    return described
 
 
 def all_of(groups: Iterable[tuple[LimitScope, str, Any]]) -> tuple[Limit, ...]:

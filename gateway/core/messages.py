@@ -21,8 +21,10 @@ from msgspec import Struct
 
 WebhookKind = Literal["plain", "slack", "feishu", "dingtalk"]
 TROUBLE, RECOVERED, DISABLED, TEST = "account.trouble", "account.recovered", "account.disabled", "webhook.test"
-EVENTS = (TROUBLE, RECOVERED, DISABLED)
-"""What a webhook may ask for: an account, or a part of it, is not used for a while; is used again; needs a person."""
+UNPRICED = "model.unpriced"
+EVENTS = (TROUBLE, RECOVERED, DISABLED, UNPRICED)
+"""What a webhook may ask for: an account, or a part of it, is not used for a while; is used again; needs a person; a
+model is used that has no price."""
 
 _LONGEST = 300
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+")
@@ -91,13 +93,16 @@ def words(event: Event) -> tuple[str, list[str]]:
     """A title and lines for people, quiet."""
     data = event.data
     account: Mapping[str, Any] = data.get("account") or {}
-    title = quiet(_TITLES[event.type].format(name=account.get("name") or data.get("webhook", {}).get("name", "")))
+    name = account.get("name") or data.get("model") or data.get("webhook", {}).get("name", "")
+    title = quiet(_TITLES[event.type].format(name=name))
     source: Mapping[str, Any] = data.get("source") or {}
     found = {
-        "platform": account.get("platform"),
+        "platform": account.get("platform") or data.get("platform"),
         "scope": data.get("scope"),
         "reason": data.get("reason"),
         "until": data.get("until"),
+        "requests": data.get("requests"),
+        "since": data.get("since"),
         "request": source.get("request_id"),
         "status": source.get("status"),
         "account": account.get("id"),
@@ -110,6 +115,7 @@ _TITLES: Mapping[str, str] = {
     TROUBLE: "poolgate: account {name} is in trouble",
     RECOVERED: "poolgate: account {name} is used again",
     DISABLED: "poolgate: account {name} needs a person",
+    UNPRICED: "poolgate: model {name} has no price",
     TEST: "poolgate: a test of the webhook {name}",
 }
 

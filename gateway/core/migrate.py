@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 _LOCK = 0x6D69_6772
-_LOCK_TIMEOUT = "2s"
+_LOCK_TIMEOUT = "500ms"
 _STATEMENT_TIMEOUT = "15min"
 _TRIES = 10
 

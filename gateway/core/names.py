@@ -3,7 +3,8 @@
 Every key that a request touches carries the tag of its tenant, `{pg:NN}` with NN = crc32(tenant id) mod 16, so that one
 script can hold them together, on Redis Cluster too. Below, `p` is `{pg:NN}:`.
 
-    p epoch          set while the counters can be trusted; missing = cold
+    p epoch          set while the counters can be trusted, RUN:…, RUN being the run of Redis; missing = cold
+    p batch          the last charges that the jobs have told (gateway/core/lua/commit.lua)
     p s:ACCOUNT      sorted set: slots in use, request id → end of the lease in ms
     p c:OWNER:LIMIT  sorted set: requests running under a concurrency limit
     p w:OWNER:LIMIT  hash: sliding window (n total, o oldest bucket, one field a bucket)
@@ -18,7 +19,7 @@ script can hold them together, on Redis Cluster too. Below, `p` is `{pg:NN}:`.
     p refused:ACCOUNT  set while credentials that are refused were renewed within the last minute
     p idle           hash: account → when its last slot was taken, µs
     p l              sorted set: running requests, request id → end of the lease in ms
-    p r              hash: request id → its reservation (the account, and the row's beginning)
+    p r              hash: request id → its reservation (the account, its charges, the row's beginning)
     p u              stream: rows for the ledger
     p state          hash: ACCOUNT|SCOPE → the account's automatic state (PROXY|account → the proxy's)
     p learned        hash: ACCOUNT|FAMILY → what the upstream said of its own limits

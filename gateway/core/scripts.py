@@ -2,7 +2,8 @@
 
 All calls of one loop tick leave in one write; answers come back in order. A call that is not answered within 250 ms
 means that Redis is dead for us: the connection is dropped, calls fail at once, and a watch connects again in the
-background. Nothing here retries a call: what to do without Redis is the caller's policy.
+background. Nothing here retries a call: what to do without Redis is the caller's policy. A Redis that comes and goes
+must answer for a while before it is used again, longer each time: every loss makes requests wait for the deadline.
 Wire format: RESP2, https://redis.io/docs/latest/develop/reference/protocol-spec/
 """
 
@@ -13,15 +14,20 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hiredis
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
 DEADLINE = 0.25
 _TICK = 0.05
 _GLANCE = 0.01
 _RETRY = 0.5
+_QUIET = 60.0
+_TRIAL, _LONGEST_TRIAL = 0.5, 15.0
 _LUA = Path(__file__).parent / "lua"
+_COUNTING = (_LUA / "counting.lua").read_bytes()
 
 Argument = bytes | str | int
 Connect = Callable[[Callable[[], asyncio.Protocol]], Any]
@@ -35,16 +41,22 @@ AWAY = (OSError, TimeoutError, RedisGone, hiredis.ReplyError, hiredis.ProtocolEr
 
 
 class Script:
-    """A Lua script and the beginning of its EVALSHA command."""
+    """A Lua script and the beginning of its EVALSHA command. `counting`: it moves the counters of limits."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, counting: bool = False) -> None:
         self.name = name
         self.source = (_LUA / f"{name}.lua").read_bytes()
+        if counting:
+            self.source = _COUNTING + self.source
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
 
 
-ALL = tuple(Script(name) for name in ("admit", "settle", "renew", "sweep", "mark", "prune", "fault"))
-ADMIT, SETTLE, RENEW, SWEEP, MARK, PRUNE, FAULT = ALL
+ADMIT, SETTLE, RENEW, SWEEP, COMMIT, RESTORE = (
+    Script(name, counting=True) for name in ("admit", "settle", "renew", "sweep", "commit", "restore")
+)
+MARK, PRUNE, FAULT = (Script(name) for name in ("mark", "prune", "fault"))
+ALL = (ADMIT, SETTLE, RENEW, MARK, FAULT)
+"""Those that the hot connection uses."""
 
 
 def encode(parts: Sequence[Argument]) -> bytes:
@@ -152,6 +164,9 @@ class Scripts:
         self._reason = "Redis is not connected yet"
         self.reconnected: Callable[[], None] = lambda: None
         self.failures = 0
+        self.losses = 0
+        """How often in a row the connection was lost within a minute of its being used."""
+        self._used_since = 0.0
         self._not_before = 0.0
 
     @property
@@ -194,19 +209,24 @@ class Scripts:
 
     def drop(self, reason: str) -> None:
         """Gives the connection up; the watch makes a new one, after a pause."""
-        connection, self._connection = self._connection, None
+        connection = self._connection
         self._not_before = asyncio.get_running_loop().time() + _RETRY
-        self._reason = reason
-        self.failures += 1
+        self._failed(reason)
         if connection:
             connection.fail(reason)
             connection.transport.abort()
 
     def _lost(self, connection: _Connection) -> None:
         if connection is self._connection:
-            self._connection = None
-            self._reason = "Redis closed the connection"
-            self.failures += 1
+            self._failed("Redis closed the connection")
+
+    def _failed(self, reason: str) -> None:
+        if self._connection:
+            quiet = self._connection.loop.time() - self._used_since > _QUIET
+            self.losses = 1 if quiet else self.losses + 1
+        self._connection = None
+        self._reason = reason
+        self.failures += 1
 
     async def open(self) -> None:
         """Connects, greets, loads the scripts. Raises one of `AWAY`."""
@@ -218,14 +238,24 @@ class Scripts:
             async with asyncio.timeout(DEADLINE):
                 for future in [connection.send(command) for command in self._greeting] + connection.load():
                     await future
+            await self._prove(connection)
             if connection.transport.is_closing():
                 raise RedisGone("Redis closed the connection")
         except BaseException:
             connection.fail("the connection was given up")
             connection.transport.abort()
             raise
-        self._connection = connection
+        self._connection, self._used_since = connection, connection.loop.time()
         self.reconnected()
+
+    async def _prove(self, connection: _Connection) -> None:
+        """A connection that was lost three times and more answers for a while before anybody waits for it."""
+        trial = min(_LONGEST_TRIAL, _TRIAL * 2 ** min(self.losses - 3, 10)) if self.losses >= 3 else 0.0
+        over = connection.loop.time() + trial
+        while connection.loop.time() < over:
+            async with asyncio.timeout(DEADLINE):
+                await connection.send(encode((b"PING",)))
+            await asyncio.sleep(_TICK)
 
     async def watch(self) -> None:
         """Runs for the life of the process: connects, notices silence, connects again."""
@@ -248,6 +278,14 @@ class Scripts:
         except AWAY as error:
             self._reason = f"Redis cannot be reached: {type(error).__name__}"
             await asyncio.sleep(_RETRY)
+
+
+async def evaluate(redis: Redis, script: Script, prefix: str, arguments: Sequence[Any]) -> Any:
+    """Runs a script by redis-py, off the hot path: on a tenant's prefix, sent whole when Redis has forgotten it."""
+    try:
+        return await cast(Any, redis.evalsha(script.sha.decode(), 1, prefix, *arguments))
+    except NoScriptError:
+        return await cast(Any, redis.eval(script.source.decode(), 1, prefix, *arguments))
 
 
 @asynccontextmanager

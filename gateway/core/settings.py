@@ -40,6 +40,7 @@ class Settings(Struct, frozen=True):
     trusted_proxies: tuple[str, ...]
     admin_hosts: tuple[str, ...]
     cors_origins: tuple[str, ...]
+    metrics_allow: tuple[str, ...]
     body_limit: int
     body_memory: int
     drain_grace: float
@@ -48,6 +49,7 @@ class Settings(Struct, frozen=True):
     max_attempts: int
     stale_max: float
     journal_limit: int
+    retention_days: int
     sandbox_port: int
 
     @property
@@ -101,6 +103,14 @@ def _bounded(low: float, high: float, kind: Callable[[str], Any]) -> Callable[[s
         return value
 
     return parse
+
+
+def _retention(text: str) -> int:
+    """A calendar month, in any time zone, is there as long as its counters may have to be made from it."""
+    days = int(text)
+    if days and not 35 <= days <= 36500:
+        raise ValueError(f"{text} is neither 0 nor between 35 and 36500")
+    return days
 
 
 def _list(text: str) -> tuple[str, ...]:
@@ -191,6 +201,7 @@ _READERS: Mapping[str, Reader] = {
     "trusted_proxies": _setting("POOLGATE_TRUSTED_PROXIES", _networks, ()),
     "admin_hosts": _setting("POOLGATE_ADMIN_HOSTS", _list, ()),
     "cors_origins": _setting("POOLGATE_CORS_ORIGINS", _list, ()),
+    "metrics_allow": _setting("POOLGATE_METRICS_ALLOW", _networks, ()),
     "body_limit": _setting("POOLGATE_BODY_LIMIT", _bounded(1024, 1 << 31, int), 64 << 20),
     "body_memory": _setting("POOLGATE_BODY_MEMORY", _bounded(1 << 20, 1 << 40, int), 1 << 30),
     "drain_grace": _setting("POOLGATE_DRAIN_GRACE", _bounded(0, 3600, float), 5.0),
@@ -199,6 +210,7 @@ _READERS: Mapping[str, Reader] = {
     "max_attempts": _setting("POOLGATE_MAX_ATTEMPTS", _bounded(1, 10, int), 3),
     "stale_max": _setting("POOLGATE_STALE_MAX", _bounded(1, 86400, float), 30.0),
     "journal_limit": _setting("POOLGATE_JOURNAL_LIMIT", _bounded(1 << 20, 1 << 40, int), 1 << 30),
+    "retention_days": _setting("POOLGATE_RETENTION_DAYS", _retention, 0),
     "sandbox_port": _setting("POOLGATE_SANDBOX_PORT", _bounded(0, 65535, int), 0),
 }
 #: Every setting's name, in the order of the README's table.

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
-from gateway.core.domain import Account, Pool, Tenant
+from gateway.core.domain import Account, Capture, Pool, Tenant
 
 _NONE: frozenset[str] = frozenset()
 
@@ -21,6 +21,8 @@ class Snapshot(Struct, frozen=True, eq=False):
     """Accounts of each tenant, by priority, then by age."""
     slugs: Mapping[str, frozenset[str]]
     """The providers that each tenant has."""
+    captures: Mapping[str, Capture]
+    """Of the tenants whose prompts and answers are kept; nearly always none."""
 
     def providers(self, tenant_id: str) -> frozenset[str]:
         return self.slugs.get(tenant_id, _NONE)
@@ -28,18 +30,20 @@ class Snapshot(Struct, frozen=True, eq=False):
 
 def build(version: int, tenants: Iterable[Tenant], pools: Iterable[Pool], accounts: Iterable[Account]) -> Snapshot:
     ordered = sorted(accounts, key=lambda account: (account.priority, account.created_at, account.id))
+    known = {tenant.id: tenant for tenant in tenants}
     by_tenant: dict[str, list[Account]] = {}
     for account in ordered:
         by_tenant.setdefault(account.tenant_id, []).append(account)
     return Snapshot(
         version=version,
-        tenants=MappingProxyType({tenant.id: tenant for tenant in tenants}),
+        tenants=MappingProxyType(known),
         pools=MappingProxyType({pool.id: pool for pool in pools}),
         accounts=MappingProxyType({account.id: account for account in ordered}),
         by_tenant=MappingProxyType({tenant: tuple(found) for tenant, found in by_tenant.items()}),
         slugs=MappingProxyType(
             {tenant: frozenset(account.provider for account in found) for tenant, found in by_tenant.items()}
         ),
+        captures=MappingProxyType({one.id: one.capture for one in known.values() if one.capture is not None}),
     )
 
 

@@ -18,21 +18,25 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from gateway.core.counters import Charge, written
 from gateway.core.ids import milliseconds_of
 from gateway.core.ledger import Row, decode, shown
 from gateway.core.names import prefix
+from gateway.core.prices import Table
+from gateway.core.scripts import COMMIT, evaluate
+from gateway.jobs import charges, lost, refusals, rollups
 
 GROUP = "ledger"
 BATCH = 500
-NIL = UUID(int=0)
 log = structlog.get_logger()
 
 COLUMNS: Sequence[str] = (
     "request_id", "received_at", "client_request_id", "tenant_id", "user_id", "key_id", "account_id", "platform",
     "provider", "protocol", "path", "model_asked", "model_used", "stream", "status", "error_code", "ending",
     "usage_source", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
-    "output_tokens", "reasoning_tokens", "cost", "currency", "price_version", "unpriced", "first_byte_at", "ended_at",
-    "overhead_us", "attempts", "client_ip", "user_agent", "session_id",
+    "output_tokens", "reasoning_tokens", "audio_tokens", "image_tokens", "server_tool_calls", "cost", "currency",
+    "price_version", "unpriced", "first_byte_at", "ended_at", "overhead_us", "attempts", "client_ip", "user_agent",
+    "session_id",
 )  # fmt: skip
 _KEY = {"request_id", "received_at"}
 _IDS = {"request_id", "tenant_id", "user_id", "key_id", "account_id"}
@@ -40,10 +44,6 @@ _TIMES = {"first_byte_at", "ended_at"}
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NO_NUL = "\ufffd"
 """PostgreSQL's text has no NUL; a client may send one in a name."""
-_SUMS = (
-    "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens",
-    "reasoning_tokens",
-)  # fmt: skip
 _LIST = ", ".join(COLUMNS)
 
 _STAGE = "CREATE TEMP TABLE IF NOT EXISTS arriving (LIKE requests INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
@@ -66,20 +66,8 @@ WITH arrived AS (
     SELECT *, 1 AS sign FROM (SELECT {_LIST} FROM written) w
     UNION ALL
     SELECT *, -1 FROM (SELECT {_LIST} FROM lost) l
-)
-INSERT INTO usage_hours AS u (hour, tenant_id, key_id, user_id, account_id, platform, model, requests, errors,
-    unpriced, {", ".join(_SUMS)}, cost)
-SELECT date_trunc('hour', received_at, 'UTC'), tenant_id, key_id, (array_agg(user_id))[1],
-    coalesce(account_id, '{NIL}'), coalesce(platform, ''), coalesce(model_used, model_asked), sum(sign),
-    coalesce(sum(sign) FILTER (WHERE status >= 400
-        OR ending NOT IN ('complete', 'client_abort_drained', 'client_abort_cut')), 0),
-    coalesce(sum(sign) FILTER (WHERE unpriced), 0), {", ".join(f"sum(sign * {name})" for name in _SUMS)},
-    coalesce(sum(sign * cost), 0)
-FROM counted GROUP BY 1, 2, 3, 5, 6, 7
-ON CONFLICT (hour, tenant_id, key_id, account_id, platform, model) DO UPDATE SET
-    requests = u.requests + EXCLUDED.requests, errors = u.errors + EXCLUDED.errors,
-    unpriced = u.unpriced + EXCLUDED.unpriced, {", ".join(f"{name} = u.{name} + EXCLUDED.{name}" for name in _SUMS)},
-    cost = u.cost + EXCLUDED.cost
+), {rollups.CTES}
+SELECT {charges.RETURNED} FROM counted
 """  # noqa: S608  # names of our own columns only
 _BEFORE = "SELECT instance, committed FROM journals WHERE tag = $1 AND instance = ANY($2)"
 _COMMITTED = """
@@ -102,19 +90,29 @@ class Entry(Struct, frozen=True):
     sequence: int
     row: Row | None
     """None: it could not be read; it is logged and skipped, never in the way of the others."""
+    applied: bool = False
+    """Redis counts under limits what it really used."""
+    refused: Sequence[refusals.Record] = ()
+    """Counts of what has no row, in the place of one."""
 
 
 def read_entry(identity: str, fields: Mapping[str, str]) -> Entry:
     lost = fields.get("g")
     sequence = fields.get("s", "0")
+    counts: Sequence[refusals.Record] | None = None
+    row: Row | None = None
     try:
-        row = decode(lost if lost is not None else fields["r"])
-        if lost is not None:
+        counts = refusals.read(fields["r"]) if lost is None else None
+        row = decode(lost if lost is not None else fields["r"]) if counts is None else None
+        if row is not None and lost is not None:
             row.ending = "gateway_lost"
             row.account_id = fields.get("a") or None
-    except (KeyError, msgspec.MsgspecError):
+            row.charges = fields.get("c", "")
+    except (KeyError, ValueError):
         row = None
-    return Entry(identity, fields.get("i", ""), int(sequence) if sequence.isdecimal() else 0, row)
+    number = int(sequence) if sequence.isdecimal() else 0
+    applied = lost is None and fields.get("a") == "1"
+    return Entry(identity, fields.get("i", ""), number, row, applied, counts or ())
 
 
 def _moment(seconds: float) -> dt.datetime:
@@ -156,36 +154,78 @@ def _without_nul(value: Any) -> Any:
     return value
 
 
-async def commit(connection: asyncpg.Connection, tag: int, entries: Sequence[Entry]) -> dict[str, int]:
-    """One batch, one transaction. Returns how far each journal is committed in this tag now.
+class Committed(Struct):
+    """What Redis is to be told of a batch that is in PostgreSQL."""
+
+    done: dict[str, int] = {}
+    """How far each journal is committed in this tag."""
+    batch: int | None = None
+    charges: list[Charge] = []
+
+
+async def commit(
+    connection: asyncpg.Connection, tag: int, entries: Sequence[Entry], table: Table | None = None
+) -> Committed:
+    """One batch, one transaction. `table`: by which the rows of killed gateways are priced.
 
     A row that PostgreSQL refuses is found by halving, and skipped as one that cannot be read.
     """
+    committed = Committed()
+    rows = [entry.row for entry in entries if entry.row is not None and entry.row.ending == "gateway_lost"]
+    if rows and table is not None:
+        await lost.appraise(connection, rows, table)
+    await _halving(connection, tag, entries, committed)
+    return committed
+
+
+async def _halving(connection: asyncpg.Connection, tag: int, entries: Sequence[Entry], committed: Committed) -> None:
     try:
-        return await _commit(connection, tag, entries)
+        await _commit(connection, tag, entries, committed)
     except _REFUSED:
         middle = len(entries) // 2
         if not middle:
-            return await _commit(connection, tag, [msgspec.structs.replace(one, row=None) for one in entries])
-        done = await commit(connection, tag, entries[:middle])
-        return done | await commit(connection, tag, entries[middle:])
+            unread = [msgspec.structs.replace(one, row=None, refused=()) for one in entries]
+            await _commit(connection, tag, unread, committed)
+            return
+        await _halving(connection, tag, entries[:middle], committed)
+        await _halving(connection, tag, entries[middle:], committed)
 
 
-async def _commit(connection: asyncpg.Connection, tag: int, entries: Sequence[Entry]) -> dict[str, int]:
+async def _commit(connection: asyncpg.Connection, tag: int, entries: Sequence[Entry], committed: Committed) -> None:
     rows = [entry.row for entry in entries if entry.row is not None]
     for entry in entries:
-        if entry.row is None:
+        if entry.row is None and not entry.refused:
             log.error("a row of the ledger cannot be read", stream=tag, entry=entry.id, instance=entry.instance)
+    untold, batch = committed.charges, committed.batch
     async with connection.transaction():
-        done = await _progress(connection, tag, entries)
+        done, first = await _progress(connection, tag, entries)
+        await refusals.add(connection, [count for entry in first for count in entry.refused])
         if rows:
             await connection.execute(_STAGE)
             await connection.copy_records_to_table("arriving", records=map(record, rows), columns=list(COLUMNS))
-            await connection.execute(_INSERT)
+            counted, later = charges.differences(_arrived(entries), cast(Any, await connection.fetch(_INSERT)))
+            await charges.add(connection, tag, counted)
+            if later:
+                # With what an earlier half has left: Redis is told once, of all of it.
+                untold = [*untold, *later]
+                batch = await charges.batch(connection, tag, written(untold))
             await connection.execute(_LAST_USED, *_last_used(rows))
-        for instance, committed in done.items():
-            await connection.execute(_COMMITTED, instance, tag, committed)
-    return done
+        for instance, sequence in done.items():
+            await connection.execute(_COMMITTED, instance, tag, sequence)
+    committed.done |= done
+    committed.charges, committed.batch = untold, batch
+
+
+def _arrived(entries: Sequence[Entry]) -> dict[str, charges.Arrived]:
+    """By request id; what was really measured before what the sweep says, and the first before what came again."""
+    found: dict[str, charges.Arrived] = {}
+    for entry in entries:
+        row = entry.row
+        if row is not None:
+            held = found.get(row.request_id)
+            if held is None or (held.row.ending == "gateway_lost" and row.ending != "gateway_lost"):
+                found[row.request_id] = charges.Arrived(row, entry.applied)
+    return found
 
 
 def _last_used(rows: Sequence[Row]) -> tuple[list[UUID], list[dt.datetime]]:
@@ -196,18 +236,25 @@ def _last_used(rows: Sequence[Row]) -> tuple[list[UUID], list[dt.datetime]]:
     return ids, [_moment(at) for at in latest.values()]
 
 
-async def _progress(connection: asyncpg.Connection, tag: int, entries: Sequence[Entry]) -> dict[str, int]:
-    """How far each journal will be committed. Only without gaps: what is missing is still in the journal."""
+async def _progress(
+    connection: asyncpg.Connection, tag: int, entries: Sequence[Entry]
+) -> tuple[dict[str, int], Sequence[Entry]]:
+    """How far each journal will be committed, and the entries that take it there: each of a journal is among them once,
+    however often it comes. Only without gaps: what is missing is still in the journal."""
+    first: list[Entry] = []
     instances = sorted({entry.instance for entry in entries if entry.sequence})
     before = dict(cast(list[tuple[str, int]], await connection.fetch(_BEFORE, tag, instances)))
     done = dict.fromkeys(instances, 0) | before
     for entry in entries:
         if entry.sequence and entry.sequence == done[entry.instance] + 1:
             done[entry.instance] = entry.sequence
-    return {instance: value for instance, value in done.items() if value}
+            first.append(entry)
+    return {instance: value for instance, value in done.items() if value}, first
 
 
-async def drain(redis: Redis, connection: asyncpg.Connection, tag: int, *, pending: bool = False) -> int:
+async def drain(
+    redis: Redis, connection: asyncpg.Connection, tag: int, table: Table | None = None, *, pending: bool = False
+) -> int:
     """One batch of a tag, from what a former leader left (`pending`) or what is new. Returns its size."""
     stream = prefix(tag) + "u"
     try:
@@ -221,12 +268,21 @@ async def drain(redis: Redis, connection: asyncpg.Connection, tag: int, *, pendi
     if not found:
         return 0
     entries = [read_entry(identity, fields or {}) for identity, fields in found]
-    done = await commit(connection, tag, entries)
-    ids = [entry.id for entry in entries]
-    async with redis.pipeline(transaction=True) as pipeline:
-        pipeline.xack(stream, GROUP, *ids)
-        pipeline.xdel(stream, *ids)
-        if done:
-            pipeline.hset(prefix(tag) + "done", mapping={name: str(value) for name, value in done.items()})
-        await pipeline.execute()
+    committed = await commit(connection, tag, entries, table)
+    await _tell(redis, tag, [entry.id for entry in entries], committed)
     return len(entries)
+
+
+async def _tell(redis: Redis, tag: int, ids: Sequence[str], committed: Committed) -> None:
+    batch = "" if committed.batch is None else str(committed.batch)
+    pairs = [word for name, sequence in committed.done.items() for word in (name, str(sequence))]
+    said = [GROUP, batch, written(committed.charges), len(ids), *ids, *pairs]
+    await evaluate(redis, COMMIT, prefix(tag), said)
+
+
+async def tell_again(redis: Redis, connection: asyncpg.Connection, tag: int) -> None:
+    """The last batch that was to be told: whoever committed it may have died, or Redis was away."""
+    row: Any = await cast(Any, connection).fetchrow("SELECT batch, charges FROM batches WHERE tag = $1", tag)
+    if row is not None:
+        arguments = [GROUP, str(row["batch"]), row["charges"], 0]
+        await evaluate(redis, COMMIT, prefix(tag), arguments)

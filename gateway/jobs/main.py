@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import structlog
@@ -20,10 +19,24 @@ from gateway.core import redis as redis_url
 from gateway.core.migrate import check_revision
 from gateway.core.names import TAGS, prefix
 from gateway.core.pause import pause
-from gateway.core.scripts import SWEEP
+from gateway.core.scripts import SWEEP, evaluate
 from gateway.core.sealing import Sealer
 from gateway.core.settings import Settings
-from gateway.jobs import ledger, partitions, probes, pruning, renewals, roles, webhooks
+from gateway.jobs import (
+    captures,
+    ledger,
+    partitions,
+    pricing,
+    probes,
+    pruning,
+    renewals,
+    restoring,
+    retention,
+    roles,
+    unpriced,
+    webhooks,
+)
+from gateway.jobs.arrears import Arrears
 from gateway.jobs.leader import leadership
 
 _IDLE = 0.2
@@ -57,7 +70,8 @@ async def keep_leading(settings: Settings) -> None:
     task = asyncio.current_task()
     while True:
         try:
-            await lead(settings)
+            # In a task of its own: a task group of Python 3.11 whose member fails leaves its task marked as cancelled.
+            await asyncio.get_running_loop().create_task(lead(settings))
         except* _AWAY as errors:
             log.warning("the leader's work stopped", reason=[type(error).__name__ for error in errors.exceptions])
         except* Exception:
@@ -79,16 +93,22 @@ async def lead(settings: Settings) -> None:
         role = roles.Chain()
         turn = asyncio.Lock()  # asyncpg: one statement at a time on a connection
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(commit_rows(redis, connection, turn))
-            tasks.create_task(_every(1.0, lambda: warm(redis)))
+            arrears = Arrears(sessions, redis, connection)
+            pricer = pricing.Pricer(sessions, connection, turn, arrears.charge)
+            tasks.create_task(commit_rows(redis, connection, turn, pricer, arrears))
             tasks.create_task(_every(_SWEEP_EVERY, lambda: sweep(redis)))
             tasks.create_task(_every(60.0, lambda: pruning.states(redis)))
             tasks.create_task(_every(60.0, lambda: pruning.learned(redis)))
+            tasks.create_task(_every(60.0, lambda: pruning.counters(connection, turn)))
             tasks.create_task(_every(3600.0, lambda: pruning.journals(redis, connection, turn)))
             tasks.create_task(_every(3600.0, lambda: make_partitions(connection, turn)))
+            tasks.create_task(_every(3600.0, lambda: retention.run(settings.database_url, settings.retention_days)))
             tasks.create_task(_every(roles.EVERY, lambda: roles.resolve(sessions, sealer, role)))
             for keep in (renewals.keep, webhooks.keep, probes.keep):
                 tasks.create_task(_apart(partial(keep, settings, sessions, sealer, redis)))
+            tasks.create_task(_apart(partial(captures.keep, sessions)))
+            tasks.create_task(_every(pricing.EVERY, pricer.look))
+            tasks.create_task(_every(unpriced.EVERY, unpriced.Alarm(sessions).ring))
             tasks.create_task(_every(1.0, lambda: still_leading(connection, turn)))
 
 
@@ -121,12 +141,16 @@ async def still_leading(connection: asyncpg.Connection, turn: asyncio.Lock) -> N
         await connection.execute("SELECT 1")
 
 
-async def commit_rows(redis: Redis, connection: asyncpg.Connection, turn: asyncio.Lock) -> None:
+async def commit_rows(
+    redis: Redis, connection: asyncpg.Connection, turn: asyncio.Lock, pricer: pricing.Pricer, arrears: Arrears
+) -> None:
     """Rows from the streams into PostgreSQL, first what a former leader had taken and not finished.
 
     A former leader that does not know yet that it is one may take more: so they are looked for again and again.
+    Counters that Redis has lost are made anew between two batches, so that every row is in them once.
     """
     pending, looked = True, time.monotonic()
+    restorer = restoring.Restorer(redis, connection, lambda: pricer.table)
     while True:
         taken = 0
         if time.monotonic() - looked > _PENDING_EVERY:
@@ -134,7 +158,12 @@ async def commit_rows(redis: Redis, connection: asyncpg.Connection, turn: asynci
         try:
             for tag in range(TAGS):
                 async with turn:
-                    taken += await ledger.drain(redis, connection, tag, pending=pending)
+                    if pending or tag in arrears.untold:
+                        await ledger.tell_again(redis, connection, tag)
+                        arrears.untold.discard(tag)
+                    taken += await ledger.drain(redis, connection, tag, pricer.table, pending=pending)
+            async with turn:
+                await restorer.look()
         except RedisError as error:
             log.warning("the ledger waits for Redis", reason=type(error).__name__)
             pending = True
@@ -145,19 +174,11 @@ async def commit_rows(redis: Redis, connection: asyncpg.Connection, turn: asynci
             await pause(_IDLE)
 
 
-async def warm(redis: Redis) -> None:
-    """Says that the counters can be trusted, once they stand."""
-    async with redis.pipeline(transaction=False) as pipeline:
-        for tag in range(TAGS):
-            pipeline.set(prefix(tag) + "epoch", uuid4().hex, nx=True)
-        await pipeline.execute()
-
-
 async def sweep(redis: Redis) -> int:
     """Requests whose gateway has gone get their row. Returns how many there were."""
     taken = 0
     for tag in range(TAGS):
-        taken += int(await redis.eval(SWEEP.source.decode(), 1, prefix(tag), _SWEEP_BATCH))
+        taken += int(await evaluate(redis, SWEEP, prefix(tag), [_SWEEP_BATCH]))
     if taken:
         log.warning("requests of a gateway that has gone were swept", requests=taken)
     return taken

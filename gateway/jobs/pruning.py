@@ -19,6 +19,7 @@ GRACE = 60
 DAYS = 30
 """That a journal's progress is kept after its last row. A gateway that still runs keeps it, however idle it is: without
 it, its next row would seem to come after a gap, and its journal would never be committed again."""
+_OVER = "DELETE FROM counters WHERE ends_at < now() - make_interval(secs => $1)"
 _IDLE = "SELECT instance FROM journals GROUP BY instance HAVING max(updated_at) < now() - make_interval(days => $1)"
 log = structlog.get_logger()
 
@@ -48,6 +49,12 @@ async def learned(redis: Redis) -> int:
             if found is None or found.until < past:
                 removed += int(await cast(Any, redis.hdel(name, field)))
     return removed
+
+
+async def counters(connection: asyncpg.Connection, turn: asyncio.Lock) -> None:
+    """Removes counters of limits whose windows are over."""
+    async with turn:
+        await connection.execute(_OVER, GRACE)
 
 
 async def journals(redis: Redis, connection: asyncpg.Connection, turn: asyncio.Lock) -> int:

@@ -1,7 +1,8 @@
-"""`ollama`: a server of Ollama's, or its cloud, by its compatible APIs below `/v1`.
+"""`ollama`: a server of Ollama's, or its cloud: its own API below `/api`, and its compatible ones below `/v1`.
 
-docs.ollama.com/api/openai-compatibility (chat, embeddings; Responses since 0.13.3, without state) and
-docs.ollama.com/api/anthropic-compatibility (messages since 0.14; no counting of tokens).
+docs.ollama.com/api (chat, generate, embed), docs.ollama.com/api/openai-compatibility (chat, embeddings; Responses
+since 0.13.3, without state) and docs.ollama.com/api/anthropic-compatibility (messages since 0.14; no counting of
+tokens).
 """
 
 import re
@@ -11,15 +12,21 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.core.domain import Account
-from gateway.platforms import complaint, judgement, signing
-from gateway.platforms.platform import Kind, Outgoing, Platform, Scope, Verdict
+from gateway.platforms import complaint, judgement, signing, target
+from gateway.platforms.platform import Asked, Kind, Outgoing, Platform, Scope, Verdict
 from gateway.platforms.validation import HeaderText
 
+#: A base that is that of one of the APIs: the other is beside it.
+_ONE_API = re.compile(r"/(?:api|v1)/*\Z")
 _LOADING_FOR = 60.0
 """Seconds for which a model that could not be loaded is left alone."""
+_UNMET = Verdict(Kind.ELSEWHERE, "unmet")
 
 #: What the server's router says of a path that it does not know: an older server, without this API.
 _NO_SUCH_PATH = b"404 page not found"
+#: From 0.6 under a status of 500 (github.com/ollama/ollama/pull/9742): whoever asks a chat model for embeddings must
+#: not put it out for the rest.
+_NO_EMBEDDINGS = "this model does not support embeddings"
 #: From github.com/ollama/ollama, `llm` and `server`: the model cannot be run here, or not beside the others. A runner
 #: that only broke down is a fault like any other: a request may have done that.
 _NOT_LOADED = re.compile(
@@ -44,11 +51,25 @@ def sign(outgoing: Outgoing, account: Account, now: float) -> Outgoing:
     return signing.signed(outgoing, own)
 
 
+def place(asked: Asked, account: Account) -> Outgoing:
+    """Its own API is below the root, whichever API the account's address names. Raises InvalidBody."""
+    base = account.base_url or ""
+    if asked.protocol == "ollama":
+        base = _ONE_API.sub("", base).rstrip("/")
+        url = target.address(base, PLATFORM.serves[asked.protocol, asked.operation], asked.model, asked.query)
+    else:
+        url = target.url(account, PLATFORM, asked.protocol, asked.operation, asked.model, asked.query)
+    return Outgoing("POST", url, asked.headers, asked.body)
+
+
 def judge(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Verdict:
     """A model that cannot be loaded is out by itself: it says nothing of the others that run there."""
     if status == 404 and body.strip() == _NO_SUCH_PATH:
-        return Verdict(Kind.ELSEWHERE, "unmet")
-    if status >= 500 and _NOT_LOADED.match(complaint.read(body, now).message):
+        return _UNMET
+    message = complaint.read(body, now).message if status >= 500 else ""
+    if message == _NO_EMBEDDINGS:
+        return _UNMET
+    if _NOT_LOADED.match(message):
         return Verdict(Kind.COOL_DOWN, "fault", now + _LOADING_FOR, Scope.MODEL)
     return judgement.judge(status, headers, body, now)
 
@@ -66,6 +87,7 @@ PLATFORM = Platform(
     family="ollama",
     serves={
         ("anthropic", "generate"): "/v1/messages",
+        **{("ollama", action): f"/api/{action}" for action in ("chat", "generate", "embed", "embeddings")},
         ("openai_chat", "generate"): "/v1/chat/completions",
         ("openai_chat", "embed"): "/v1/embeddings",
         ("openai_responses", "generate"): "/v1/responses",
@@ -76,5 +98,6 @@ PLATFORM = Platform(
     options=Options,
     sign=sign,
     judge=judge,
+    place=place,
     probe=probe,
 )

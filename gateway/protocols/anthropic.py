@@ -3,12 +3,13 @@
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gateway.protocols import requests
-from gateway.protocols.codec import Codec, Endpoint, Peek, Problem, Reader, Usage
+from gateway.protocols.codec import Codec, Endpoint, Peek, Problem, Reader, Sampled, Share, Usage
 from gateway.protocols.problems import names
 from gateway.protocols.reading import (
+    Absurd,
     StreamReader,
     Unmeasured,
     WholeReader,
@@ -48,8 +49,18 @@ _FIGURES = frozenset(
         "cache_creation",
         "output_tokens",
         "output_tokens_details",
+        "server_tool_use",
+        "iterations",
     }
 )
+_SUMMED = tuple(name for name in Usage.__struct_fields__ if name != "server_tool_calls")
+#: What Bedrock counted beside Claude: its name → ours, the two cache writes in one.
+_METRICS = {
+    "inputTokenCount": ("input_tokens",),
+    "outputTokenCount": ("output_tokens",),
+    "cacheReadInputTokenCount": ("cache_read_tokens",),
+    "cacheWriteInputTokenCount": ("cache_write_5m_tokens", "cache_write_1h_tokens"),
+}
 
 
 class _Event(Struct):
@@ -58,6 +69,7 @@ class _Event(Struct):
     message: Any = None
     usage: Any = None
     error: Any = None
+    metrics: Any = field(default=None, name="amazon-bedrock-invocationMetrics")
 
 
 class _Message(Struct):
@@ -76,8 +88,41 @@ _content = msgspec.json.Decoder(_Content)
 
 
 def usage(figures: dict[str, Any]) -> Usage:
-    """The classes of a `usage` object. Cache writes that the split does not name count as 5m. Raises Absurd."""
-    split = mapping(figures.get("cache_creation"))
+    """What a `usage` object says is billed. Raises Absurd.
+
+    Its own figures leave out compaction and the advisor, and sum up (some, in older words, only begin) the rest: where
+    `iterations` are given, they are the bill (platform.claude.com/docs/en/build-with-claude/compaction and
+    …/agents-and-tools/tool-use/advisor-tool). A try that another model took over before it had said anything is free
+    (…/build-with-claude/refusals-and-fallback).
+    """
+    plain = classes(figures)
+    if not (iterations := sequence(figures.get("iterations"))):
+        return plain
+    tries = [_share(each) for each in iterations]
+    taken_over = [*(fallback for _, fallback in tries[1:]), False]
+    shares = tuple(
+        share for (share, _), taken in zip(tries, taken_over, strict=True) if share.usage.output_tokens or not taken
+    )
+    sums = {name: sum(getattr(share.usage, name) for share in shares) for name in _SUMMED}
+    if not shares or sums["output_tokens"] < plain.output_tokens:
+        return plain  # those that a stream began with are behind what it says later
+    sums["reasoning_tokens"] = max(sums["reasoning_tokens"], plain.reasoning_tokens)
+    return Sampled(**sums, server_tool_calls=plain.server_tool_calls, shares=shares)
+
+
+def _share(iteration: Any) -> tuple[Share, bool]:
+    """And whether it is a fallback's."""
+    if not isinstance(iteration, dict):
+        raise Absurd
+    figures = mapping(iteration)
+    model = figures.get("model")
+    share = Share(classes(figures), model if isinstance(model, str) else None)
+    return share, figures.get("type") == "fallback_message"
+
+
+def classes(figures: dict[str, Any]) -> Usage:
+    """The classes by name. Cache writes that the split does not name count as 5m. Raises Absurd."""
+    split, calls = mapping(figures.get("cache_creation")), mapping(figures.get("server_tool_use"))
     hour = count(split.get("ephemeral_1h_input_tokens"))
     total = count(figures.get("cache_creation_input_tokens"))
     return Usage(
@@ -87,6 +132,9 @@ def usage(figures: dict[str, Any]) -> Usage:
         cache_write_1h_tokens=hour,
         output_tokens=count(figures.get("output_tokens")),
         reasoning_tokens=count(mapping(figures.get("output_tokens_details")).get("thinking_tokens")),
+        server_tool_calls=sum(count(made) for name, made in calls.items() if name.endswith("_requests"))
+        if calls
+        else 0,
     )
 
 
@@ -126,6 +174,8 @@ class _Stream(StreamReader):
             self.usage_final = believed and mapping(event.delta).get("stop_reason") is not None
         elif event.type == "message_stop":
             self.complete = True
+            if event.metrics is not None:
+                self._check(mapping(event.metrics))
         elif event.type == "error" or name == b"error":
             self._fail(_status(event.error), data)
 
@@ -138,6 +188,28 @@ class _Stream(StreamReader):
             self._figures |= {name: given[name] for name in _FIGURES & given.keys() if given[name] is not None}
             figures = self._figures
         return self._report(usage, figures)
+
+    def _check(self, metrics: dict[str, Any]) -> None:
+        """Bedrock's own count must be that of the events; it stands in for them where they gave none."""
+        if self.usage is None or not self.usage_final:
+            figures = {
+                "input_tokens": metrics.get("inputTokenCount"),
+                "output_tokens": metrics.get("outputTokenCount"),
+                "cache_read_input_tokens": metrics.get("cacheReadInputTokenCount"),
+                "cache_creation_input_tokens": metrics.get("cacheWriteInputTokenCount"),
+            }
+            self.usage_final = figures["output_tokens"] is not None and self._report(usage, figures)
+        elif not (_same(metrics, self.usage) or _same(metrics, classes(self._figures))):
+            self.doubt, self.usage_final = "disputed_usage", False
+
+
+def _same(metrics: dict[str, Any], found: Usage) -> bool:
+    """Whether they agree in all that the metrics name."""
+    return all(
+        metrics[theirs] == sum(getattr(found, name) for name in ours)
+        for theirs, ours in _METRICS.items()
+        if metrics.get(theirs) is not None
+    )
 
 
 class _Whole(WholeReader):

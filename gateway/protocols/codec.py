@@ -56,7 +56,11 @@ class Problem(Struct, frozen=True):
 
 
 class Usage(Struct, frozen=True):
-    """Tokens by class, as the provider reported them. `reasoning` is part of `output`; `input` leaves caches out."""
+    """Tokens by class, as the provider reported them. `reasoning` is part of `output`; `input` leaves caches out.
+
+    `audio` and `image` are the parts of all of these that the provider named as such, asked and answered together;
+    `server_tool_calls` are those that it made itself and said the number of.
+    """
 
     input_tokens: int = 0
     cache_read_tokens: int = 0
@@ -64,6 +68,22 @@ class Usage(Struct, frozen=True):
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    audio_tokens: int = 0
+    image_tokens: int = 0
+    server_tool_calls: int = 0
+
+
+class Share(Struct, frozen=True):
+    """What one sampling of an answer used, billed by itself: by its model (None: that of the request), in its tier."""
+
+    usage: Usage
+    model: str | None = None
+
+
+class Sampled(Usage, frozen=True):
+    """The sums of an answer that the provider sampled several times, and made known as such."""
+
+    shares: tuple[Share, ...] = ()
 
 
 class Failure(Struct, frozen=True):
@@ -86,6 +106,8 @@ class Reader(Protocol):
     """The protocol's own end was seen (message_stop, [DONE], response.completed, finishReason…)."""
     usage: Usage | None
     """The provider's figures so far, None when it gave none or they were absurd (negative, not numbers)."""
+    doubt: str
+    """Why its figures are not believed: `absurd_usage`, `disputed_usage` (two reports of one answer differ), or ""."""
     usage_final: bool
     """`usage` is the final report of the answer, not only the opening one."""
     response_id: str | None
@@ -138,6 +160,8 @@ class Codec(Struct, frozen=True):
     """The JSON body of an error answer."""
     stream_error: Callable[[Problem], bytes]
     """The event that ends a stream which failed after its first byte; never a normal end."""
+    stream_type: bytes = b"text/event-stream"
+    """The content type by which an upstream's answer is known for a stream of events."""
     limit_headers: str = ""
     """Dialect of rate-limit headers: `openai`, `anthropic` or none."""
     with_usage: Callable[[bytes, Peek, str], bytes] | None = None

@@ -69,6 +69,8 @@ _LIMIT = ("maxOutputTokens", "max_output_tokens")
 _NESTED = ("generateContentRequest", "generate_content_request")
 _WATCHED = requests.WATCHED | {*_CONFIG, *_NESTED, "requests"}
 _PLAIN = "models/"
+#: What was cached is part of the prompt's. Embeddings spell theirs without the s.
+_DETAILS = ("promptTokensDetails", "promptTokenDetails", "toolUsePromptTokensDetails", "candidatesTokensDetails")
 
 
 class _Answer(Struct):
@@ -84,12 +86,15 @@ _answer = msgspec.json.Decoder(_Answer)
 def usage(figures: dict[str, Any]) -> Usage:
     """The classes of `usageMetadata`: its prompt holds what was cached, its candidates no thoughts. Raises Absurd."""
     cached, thoughts = count(figures.get("cachedContentTokenCount")), count(figures.get("thoughtsTokenCount"))
+    parts = [part for name in _DETAILS for part in map(mapping, sequence(figures.get(name)))]
     return Usage(
         input_tokens=count(count(figures.get("promptTokenCount")) - cached)
         + count(figures.get("toolUsePromptTokenCount")),
         cache_read_tokens=cached,
         output_tokens=count(figures.get("candidatesTokenCount")) + thoughts,
         reasoning_tokens=thoughts,
+        audio_tokens=sum(count(part.get("tokenCount")) for part in parts if part.get("modality") == "AUDIO"),
+        image_tokens=sum(count(part.get("tokenCount")) for part in parts if part.get("modality") == "IMAGE"),
     )
 
 
@@ -109,6 +114,11 @@ def _characters(candidate: Any) -> int:
         if "functionCall" in found:
             size += len(written(mapping(found["functionCall"]).get("args")))
     return size
+
+
+def _searches(candidate: Any) -> int:
+    """Queries of the search that answers are grounded in."""
+    return len(sequence(mapping(mapping(candidate).get("groundingMetadata")).get("webSearchQueries")))
 
 
 def _counted(figures: Any) -> bool:
@@ -131,6 +141,7 @@ class _Parts(Answer):
         ends = bool(mapping(part.promptFeedback).get("blockReason"))
         for candidate in sequence(part.candidates):
             self.characters += _characters(candidate)
+            self.calls = max(self.calls, _searches(candidate))
             ends = ends or bool(mapping(candidate).get("finishReason"))
         if _counted(part.usageMetadata):
             self._report(usage, part.usageMetadata)

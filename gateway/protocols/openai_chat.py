@@ -21,6 +21,7 @@ from gateway.protocols.reading import (
     mapping,
     openai_usage,
     sequence,
+    tool_calls,
 )
 from gateway.protocols.spans import inner, members, splice
 
@@ -61,7 +62,8 @@ def usage(figures: dict[str, Any]) -> Usage:
         figures.get("num_cached_tokens"),
         figures.get("cached_tokens"),
     )
-    reasoned = mapping(figures.get("completion_tokens_details")).get("reasoning_tokens")
+    spent = mapping(figures.get("completion_tokens_details"))
+    reasoned = spent.get("reasoning_tokens")
     output, total = count(figures.get("completion_tokens")), count(figures.get("total_tokens"))
     prompt = figures.get("prompt_tokens")
     return openai_usage(
@@ -71,6 +73,9 @@ def usage(figures: dict[str, Any]) -> Usage:
         output=output,
         reasoning=count(figures.get("reasoning_tokens") if reasoned is None else reasoned),
         total=total,
+        audio=count(details.get("audio_tokens")) + count(spent.get("audio_tokens")),
+        image=count(details.get("image_tokens")) + count(spent.get("image_tokens")),
+        calls=tool_calls(figures) or 0,
     )
 
 

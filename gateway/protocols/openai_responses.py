@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from gateway.protocols import reasoning, requests
 from gateway.protocols.codec import Codec, Endpoint, Peek, Problem, Reader, Usage
@@ -18,6 +18,7 @@ from gateway.protocols.reading import (
     mapping,
     openai_usage,
     sequence,
+    tool_calls,
     written,
 )
 from gateway.protocols.spans import members
@@ -25,6 +26,8 @@ from gateway.protocols.spans import members
 ENDPOINTS = (Endpoint("openai_responses", "generate", "/v1/responses"),)
 
 _ENDS = {"response.completed", "response.incomplete", "response.failed"}
+#: Output items of tools that OpenAI runs itself; all others are the client's to run.
+_TOOLS = {"code_interpreter_call", "file_search_call", "image_generation_call", "mcp_call", "web_search_call"}
 
 
 class _Response(Struct):
@@ -43,27 +46,46 @@ class _Event(Struct):
     type: Any = None
     delta: Any = None
     response: _Response | None = None
+    item: Raw = Raw()
+    """Only looked at when it is done."""
     error: Any = None
     code: Any = None
+
+
+class _Item(Struct):
+    type: Any = None
+
+
+class _Items(Struct):
+    output: list[_Item] = []
 
 
 _early_id = re.compile(rb'[ \t\n\r]*\{[ \t\n\r]*"id"[ \t\n\r]*:[ \t\n\r]*"(resp_[\w-]{1,200})"')
 _event = msgspec.json.Decoder(_Event)
 _response = msgspec.json.Decoder(_Response)
 _output = msgspec.json.Decoder(_Output)
+_item = msgspec.json.Decoder(_Item)
+_items = msgspec.json.Decoder(_Items)
 
 
 def usage(figures: dict[str, Any]) -> Usage:
     """The classes of a `usage` object. Raises Absurd."""
-    read = mapping(figures.get("input_tokens_details"))
+    read, spent = mapping(figures.get("input_tokens_details")), mapping(figures.get("output_tokens_details"))
     return openai_usage(
         prompt=count(figures.get("input_tokens")),
         cached=count(read.get("cached_tokens")),
         written=count(read.get("cache_write_tokens")),
         output=count(figures.get("output_tokens")),
-        reasoning=count(mapping(figures.get("output_tokens_details")).get("reasoning_tokens")),
+        reasoning=count(spent.get("reasoning_tokens")),
         total=count(figures.get("total_tokens")),
+        audio=count(read.get("audio_tokens")) + count(spent.get("audio_tokens")),
+        image=count(read.get("image_tokens")) + count(spent.get("image_tokens")),
+        calls=tool_calls(figures) or 0,
     )
+
+
+def _of_a_tool(item: _Item) -> bool:
+    return isinstance(item.type, str) and item.type in _TOOLS
 
 
 def _failure(about: Any) -> tuple[int, bytes]:
@@ -87,6 +109,9 @@ class _Stream(StreamReader):
                 self.characters += length(event.delta)
         elif event.response is not None:
             self._of_response(kind, event.response)
+        elif kind == "response.output_item.done":
+            item = decode(_item, bytes(event.item))
+            self.calls += item is not None and _of_a_tool(item)
         elif kind == "error":
             flat = b'{"error":' + data + b"}"
             about = event.error or {"code": event.code}
@@ -128,6 +153,8 @@ class _Whole(WholeReader):
             self._forget_id()
         else:
             self._identify(response.id)
+        items = decode(_items, data)
+        self.calls = 0 if items is None else sum(map(_of_a_tool, items.output))
         self.usage_final = response.usage is not None and self._report(usage, response.usage)
         if not self.usage_final and (body := decode(_output, data)) is not None:
             self.characters = sum(_characters(item) for item in sequence(body.output))

@@ -12,8 +12,9 @@ from gateway.protocols.framing import EventSplitter
 MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer in one piece that are kept for the figures at its end; a longer one is not measured."""
 
-MAX_COUNT = 10**9
-"""A count of tokens above this is absurd."""
+MAX_COUNT = 10**8
+"""More tokens than this in one answer are absurd: ten times the longest context that any model has (ten million), since
+the provider's own tools make it read its context again and again."""
 
 T = TypeVar("T")
 
@@ -76,14 +77,49 @@ def _decode_leniently(decoder: msgspec.json.Decoder[T], data: bytes) -> T | None
         return None
 
 
-def openai_usage(*, prompt: int, cached: int, written: int, output: int, reasoning: int, total: int) -> Usage:
+def believed(usage: Usage) -> Usage:
+    """The same. Raises Absurd when a sum is out of range, or a part is more than its whole."""
+    prompt = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+    whole = count(prompt + usage.output_tokens)
+    if usage.reasoning_tokens > usage.output_tokens or max(usage.audio_tokens, usage.image_tokens) > whole:
+        raise Absurd
+    return usage
+
+
+def tool_calls(figures: dict[str, Any]) -> int | None:
+    """Calls of the provider's own tools, by those who say their number in OpenAI's protocols; None when it is not said.
+
+    xAI `num_server_side_tools_used`, OpenRouter `server_tool_use_details`, Perplexity `num_search_queries`.
+    """
+    details = mapping(figures.get("server_tool_use_details"))
+    said = (
+        figures.get("num_server_side_tools_used"),
+        details.get("tool_calls_executed"),
+        details.get("web_search_requests"),
+        figures.get("num_search_queries"),
+    )
+    return next((count(each) for each in said if each is not None), None)
+
+
+def openai_usage(
+    *,
+    prompt: int,
+    cached: int,
+    written: int,
+    output: int,
+    reasoning: int,
+    total: int,
+    audio: int = 0,
+    image: int = 0,
+    calls: int = 0,
+) -> Usage:
     """The classes from OpenAI's figures, whose prompt holds what was read from and written to caches.
 
     xAI leaves the reasoning out of the output and adds it to the total: the total tells. Raises Absurd.
     """
     if reasoning and total == prompt + output + reasoning:
         output += reasoning
-    if cached + written > prompt or reasoning > output:
+    if cached + written > prompt:
         raise Absurd
     return Usage(
         input_tokens=prompt - cached - written,
@@ -91,6 +127,9 @@ def openai_usage(*, prompt: int, cached: int, written: int, output: int, reasoni
         cache_write_5m_tokens=written,
         output_tokens=output,
         reasoning_tokens=reasoning,
+        audio_tokens=audio,
+        image_tokens=image,
+        server_tool_calls=calls,
     )
 
 
@@ -98,10 +137,11 @@ class Answer:
     """The state of a Reader. Once figures were absurd, no later ones of the same answer are believed."""
 
     __slots__ = (
-        "_absurd",
         "begun",
+        "calls",
         "characters",
         "complete",
+        "doubt",
         "failed_first",
         "failure",
         "reasoning",
@@ -120,20 +160,25 @@ class Answer:
         self.response_id: str | None = None
         self.reasoning: dict[str, None] = {}
         self.characters = 0
-        self._absurd = False
+        self.doubt = ""
+        self.calls = 0
+        """Calls of the provider's own tools in the answer's text, for figures that do not say their number."""
 
     def _report(self, read: Callable[[dict[str, Any]], Usage], figures: Any) -> bool:
         """Takes the provider's figures, if they can be believed; says whether they were."""
-        if self._absurd:
+        if self.doubt:
             return False
         try:
             if not isinstance(figures, dict):
                 raise Absurd
-            self.usage = read(mapping(cast("Any", figures)))
+            usage = believed(read(mapping(cast("Any", figures))))
+            if self.calls and not usage.server_tool_calls:
+                usage = msgspec.structs.replace(usage, server_tool_calls=self.calls)
+            self.usage = usage
         except Absurd:
-            self._absurd = True
+            self.doubt = "absurd_usage"
             self.usage, self.usage_final = None, False
-        return not self._absurd
+        return not self.doubt
 
     def _identify(self, value: Any) -> None:
         if isinstance(value, str):

@@ -4,18 +4,21 @@ What it takes is a lease of 60 s, renewed while the request runs and given back 
 killed gives back by the lease's end. Each further attempt of a request is one more call.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
 
-from gateway.core.counters import Counter
+from gateway.core.counters import Counter, Taking, amount_of, distinct
 from gateway.core.errors import InvalidRequest, LimitReached, Unavailable
+from gateway.core.ledger import Row
+from gateway.core.limits import shown
 from gateway.core.names import tag_of, tenant_prefix
-from gateway.core.scripts import ADMIT, RedisGone, Scripts
+from gateway.core.scripts import ADMIT, RedisGone, Scripts, unheard
 from gateway.relay.degraded import LocalLimits
-from gateway.relay.offer import FRESH, Ask, account_leases, asked, first, including, mask_of
+from gateway.relay.estimate import Estimate
+from gateway.relay.offer import FRESH, Ask, asked, first, including, mask_of, of_account
 from gateway.routing.authorise import Route
 from gateway.routing.choose import Candidate, Exclusion
 
@@ -53,6 +56,17 @@ class BoundElsewhere(Unavailable):
         self.account_id = account_id
 
 
+class Queued(LimitReached):
+    """Every place under a limit of concurrency is taken; the request stands in its queue. Seconds."""
+
+    def __init__(self, counter: Counter, pause: float, error: LimitReached) -> None:
+        super().__init__(error.message, code=error.code, retry_after=1)
+        self.standings = error.standings
+        self.name = counter.name
+        self.pause = pause
+        self.patience = counter.limit.queue_ms / 1000
+
+
 class Lease(Struct):
     """What a request holds, in Redis or, while that is away, in this process alone."""
 
@@ -60,18 +74,42 @@ class Lease(Struct):
     prefix: str
     tag: int
     candidate: Candidate
-    counters: list[Counter]
-    """Those under which the request counts."""
-    standings: list[Standing]
+    takings: list[Taking]
+    """What it has taken under limits."""
+    told: "tuple[Sequence[Counter], Sequence[int]]"
+    """Its caller's limits, and what Redis said of them: two numbers each, as the admit script gives them."""
+    estimate: Estimate
     bound: bool = False
     """The account was given by the request's session, or by what only that account knows."""
     moved: bool = False
     """What is preferred by the request's encrypted reasoning could not be taken: this account cannot read it."""
 
     @property
+    def standings(self) -> list[Standing]:
+        """How its caller stands with limits; none of it is known without Redis."""
+        return _standings(*self.told)
+
+    @property
+    def counters(self) -> list[Counter]:
+        return [one.counter for one in self.takings]
+
+    @property
     def names(self) -> list[str]:
         """The sorted sets, beside the slot, that hold the lease."""
-        return [counter.name for counter in self.counters if counter.kind == "C"]
+        return [one.counter.name for one in self.takings if one.counter.kind == "C"]
+
+    def reserved(self) -> str:
+        """Its charges, as they were taken."""
+        return " ".join([one.charge(one.amount) for one in self.takings if one.counter.kind != "C"])
+
+    def used(self, row: Row) -> list[int]:
+        """What each of its takings really came to."""
+        return [amount_of(one.counter.limit.type, row) for one in self.takings]
+
+    def charged(self, used: Sequence[int]) -> str:
+        """Its charges, with that."""
+        amounts = zip(self.takings, used, strict=True)
+        return " ".join([one.charge(amount) for one, amount in amounts if one.counter.kind != "C"])
 
 
 class _Reply(Struct):
@@ -79,7 +117,8 @@ class _Reply(Struct):
 
     values: list[Any]
     offered: Sequence[Candidate]
-    counters: list[Counter]
+    counters: Sequence[Counter]
+    amounts: Sequence[int]
 
     @property
     def kind(self) -> bytes:
@@ -89,28 +128,55 @@ class _Reply(Struct):
 class Admission:
     """Admits requests by Redis, or by this process's share of the limits while Redis is away."""
 
-    def __init__(self, scripts: Scripts, local: LocalLimits) -> None:
+    def __init__(self, scripts: Scripts, local: LocalLimits, lost: Callable[[], None] = lambda: None) -> None:
         self._scripts = scripts
         self._local = local
+        self._lost = lost
+        """Called when Redis is found to have lost what it held."""
         self._sessions: dict[str, str] = {}
         """Where sessions were last seen: a hint of whom to offer, no more."""
         self.cold = False
+        self.alone = 0
+        """Requests that were admitted or refused without Redis."""
 
     async def admit(
-        self, request_id: str, route: Route, candidates: Sequence[Candidate], reservation: bytes, lease: Lease | None
+        self, request_id: str, route: Route, candidates: Sequence[Candidate], reservation: bytes, estimate: Estimate
     ) -> Lease:
-        """The first attempt has no lease yet; a further one moves the lease it has to another account.
+        """The first attempt of a request.
 
-        Raises LimitReached when a limit refuses, SlotsTaken when no account has a slot free, BoundElsewhere and
-        InvalidRequest for a request that one account alone can serve, Unavailable when limits cannot be checked.
+        Raises LimitReached when a limit refuses (Queued when it is to ask again), SlotsTaken when no account has a slot
+        free, BoundElsewhere and InvalidRequest for a request that one account alone can serve, Unavailable when limits
+        cannot be checked.
         """
-        leaving, held = (lease.candidate.account.id, lease.counters) if lease else ("", [])
-        ask = asked(request_id, route, candidates, reservation, leaving, held)
+        ask = asked(request_id, route, candidates, reservation, "", [], estimate)
+        return await self._admitted(ask, candidates, None)
+
+    def give_up(self, request_id: str, route: Route, queued: Queued) -> None:
+        """Its place in the queue is the next one's, and its key's next turn is one sooner."""
+        prefix = tenant_prefix(route.caller.tenant_id)
+        turns = prefix + "qk:" + queued.name
+        with suppress(RedisGone):
+            for command in (
+                ("ZREM", prefix + "q:" + queued.name, request_id),
+                ("ZREM", prefix + "ql:" + queued.name, request_id),
+                ("HINCRBY", turns, route.caller.key_id, -1),
+                ("PEXPIRE", turns, 120_000),
+            ):
+                self._scripts.command(*command).add_done_callback(unheard)
+
+    async def move(self, route: Route, candidates: Sequence[Candidate], lease: Lease) -> None:
+        """A further attempt: the lease goes to another account. Raises as `admit`, and stays where it is then."""
+        leaving, held = lease.candidate.account.id, lease.counters
+        ask = asked(lease.request_id, route, candidates, b"", leaving, held, lease.estimate)
+        await self._admitted(ask, candidates, lease)
+
+    async def _admitted(self, ask: Ask, candidates: Sequence[Candidate], lease: Lease | None) -> Lease:
         try:
             reply = await self._by_redis(ask, candidates)
         except RedisGone:
-            return self._by_process(request_id, ask, candidates, lease)
-        return self._read(reply, request_id, ask, lease)
+            self.alone += 1
+            return self._by_process(ask, candidates, lease)
+        return self._read(reply, ask, lease)
 
     async def _by_redis(self, ask: Ask, candidates: Sequence[Candidate]) -> _Reply:
         offered = first(ask, candidates, self._sessions.get(ask.sticky))
@@ -138,59 +204,62 @@ class Admission:
         return reply
 
     async def _call(self, ask: Ask, offered: Sequence[Candidate], *, whole: bool) -> _Reply:
-        arguments, counters = ask.arguments(offered, whole=whole)
+        arguments, counters, amounts = ask.arguments(offered, whole=whole)
         values: list[Any] = await self._scripts.run(ADMIT, tenant_prefix(ask.route.caller.tenant_id), arguments)
-        self.cold = values[0] == b"cold"
+        cold, self.cold = self.cold, values[0] == b"cold"
         if self.cold:
+            if not cold:
+                self._lost()
             raise RedisGone("the counters are being rebuilt")
-        return _Reply(values, offered, counters)
+        return _Reply(values, offered, counters, amounts)
 
-    def _read(self, reply: _Reply, request_id: str, ask: Ask, lease: Lease | None) -> Lease:
+    def _read(self, reply: _Reply, ask: Ask, lease: Lease | None) -> Lease:
         values, counters = reply.values, reply.counters
         if reply.kind == b"unknown":
             raise response_not_found()
         numbers = [int(value) for value in values[4:]]
         callers = len(ask.counters)
-        standings = [
-            Standing(one, numbers[2 * at], numbers[2 * at + 1] / 1000) for at, one in enumerate(counters[:callers])
-        ]
         if reply.kind == b"limit":
-            raise limit_reached(standings[int(values[1]) - 1], int(values[2]) / 1000, standings)
-        account_id, bound = values[1].decode(), int(values[2])
+            standings, at = _standings(ask.counters, numbers), int(values[1]) - 1
+            refused = standings[at]
+            error = limit_reached(refused, int(values[2]) / 1000, standings, ask.amounts[at])
+            raise Queued(refused.counter, int(values[2]) / 1000, error) if refused.counter.limit.queue_ms else error
+        account_id, bound, now = values[1].decode(), int(values[2]), int(values[3])
         chosen = next(one for one in reply.offered if one.account.id == account_id)
-        counted = _counted(chosen, ask.counters)
-        counted += [one for one in counters[callers:] if one.limit.owner == account_id]
-        if counted:
-            now, used = time.monotonic(), dict(zip(map(id, counters), numbers[::2], strict=False))
-            for one in counted:
-                self._local.note(one, used[id(one)], now)
-            self._local.hold(counted)
+        mask = mask_of(chosen.account.platform, ask.counters)
+        takings: dict[str, Taking] = {}
+        for at, one in enumerate(counters):
+            # The caller's, where they concern this account; then those of the account itself. Each once, as in Redis.
+            applies = (not mask or mask[at] == "1") if at < callers else one.limit.owner == account_id
+            if applies and one.name not in takings:
+                taking = takings[one.name] = Taking(one, reply.amounts[at], now)
+                self._local.note(taking, numbers[2 * at])
         if ask.sticky:
             self._seen(ask.sticky, account_id)
-        return self._held(request_id, ask, lease, chosen, counted, standings, bound)
+        return self._held(ask, lease, chosen, list(takings.values()), (ask.counters, numbers), bound)
 
     def _held(
         self,
-        request_id: str,
         ask: Ask,
         lease: Lease | None,
         chosen: Candidate,
-        counted: list[Counter],
-        standings: list[Standing],
+        takings: list[Taking],
+        told: tuple[Sequence[Counter], Sequence[int]],
         bound: int,
     ) -> Lease:
         """The lease, new or moved to another account."""
         moved = bound == _MOVED
         if lease is None:
             tenant = ask.route.caller.tenant_id
-            prefix, tag = tenant_prefix(tenant), tag_of(tenant)
-            return Lease(request_id, prefix, tag, chosen, counted, standings, bound in _BOUND, moved)
+            held = tenant_prefix(tenant), tag_of(tenant)
+            return Lease(ask.request_id, *held, chosen, takings, told, ask.estimate, bound in _BOUND, moved)
         if chosen.account.id != lease.candidate.account.id:
-            left = account_leases(lease.counters)
-            self._local.release(left)
-            lease.counters = [one for one in lease.counters if one not in left]
+            counters = of_account(lease.counters)
+            left = [one for one in lease.takings if one.counter in counters]
+            self._local.release(left, [0] * len(left))
+            lease.takings = [one for one in lease.takings if one not in left]
         lease.candidate, lease.moved = chosen, moved
-        lease.counters += counted
+        lease.takings += takings
         return lease
 
     def _seen(self, sticky: str, account_id: str) -> None:
@@ -198,31 +267,38 @@ class Admission:
             self._sessions.clear()
         self._sessions[sticky] = account_id
 
-    def _by_process(self, request_id: str, ask: Ask, candidates: Sequence[Candidate], lease: Lease | None) -> Lease:
+    def _by_process(self, ask: Ask, candidates: Sequence[Candidate], lease: Lease | None) -> Lease:
         """What only Redis knows is not guessed: which account a response is of, who is bound to one that drains."""
         if ask.binding[0] == "must":
             raise Unavailable("Which account made the response cannot be read now.", code="overloaded", retry_after=1)
         usable = [one for one in candidates if not one.account.draining]
+        now = int(ask.now * 1000)
         # A half-open breaker's one probe cannot be claimed: such an account comes last.
         for chosen in sorted(usable, key=lambda one: one.probe != ""):
-            own = ask.own(chosen.account)
+            own = [Taking(one, ask.estimate.under(one.limit), now) for one in ask.own(chosen.account)]
             if not self._local.room(own):
                 continue
-            counted = _counted(chosen, ask.counters) if lease is None else []
+            mask = mask_of(chosen.account.platform, ask.counters)
+            counted = [
+                Taking(one, ask.estimate.under(one.limit), now)
+                for at, one in enumerate(ask.counters if lease is None else ())
+                if not mask or mask[at] == "1"
+            ]
             self._local.admit(counted)
             self._local.take(own)
-            return self._held(request_id, ask, lease, chosen, [*counted, *own], [], 0)
+            return self._held(ask, lease, chosen, distinct([*counted, *own]), ((), ()), 0)
         raise SlotsTaken(0, [Exclusion("draining" if one.account.draining else "limit") for one in candidates])
 
-    def release(self, lease: Lease) -> None:
+    def release(self, lease: Lease, used: Sequence[int] = ()) -> None:
         """In this process; what Redis holds is given back by the settle script."""
-        self._local.release(lease.counters)
+        self._local.release(lease.takings, used)
 
 
-def _counted(chosen: Candidate, callers: list[Counter]) -> list[Counter]:
-    """Those of the caller's limits under which a request to this account counts."""
-    mask = mask_of(chosen.account.platform, callers)
-    return [one for at, one in enumerate(callers) if not mask or mask[at] == "1"]
+def _standings(counters: Sequence[Counter], numbers: Sequence[int]) -> list[Standing]:
+    return [
+        Standing(one, numbers[2 * at], numbers[2 * at + 1] / 1000)
+        for at, one in enumerate(counters[: len(numbers) // 2])
+    ]
 
 
 def _taken(full: Sequence[_Reply]) -> SlotsTaken:
@@ -244,12 +320,26 @@ def response_not_found() -> InvalidRequest:
     )
 
 
-def limit_reached(refused: Standing, wait: float, standings: Sequence[Standing]) -> LimitReached:
+_CODES: Mapping[str, str] = {
+    "requests": "rate_limited",
+    "concurrency": "concurrency_limited",
+    "budget": "budget_exceeded",
+}
+
+
+def limit_reached(refused: Standing, wait: float, standings: Sequence[Standing], amount: int = 1) -> LimitReached:
+    """`amount`: what the request was expected to use, in the limit's unit."""
     limit = refused.counter.limit
-    if limit.type == "concurrency":
-        code, what = "concurrency_limited", f"{limit.max} concurrent requests"
-    else:
-        code, what = "rate_limited", f"{limit.max} requests per {limit.per.name if limit.per else 'total'}"
-    error = LimitReached(f"The {limit.scope}'s limit of {what} is reached.", code=code, retry_after=wait)
+    unit = "USD" if limit.type == "budget" else limit.type.replace("_", " ")
+    what = f"limit of {limit.max} concurrent requests"
+    if limit.per:
+        name = "budget" if limit.type == "budget" else "limit"
+        what = f"{name} of {shown(limit, limit.max)} {unit} per {limit.per.name.removeprefix('rolling:')}"
+    message = f"The {limit.scope}'s {what} is reached."
+    if amount > limit.max > 0:
+        # It will never pass: waiting would not help, asking for less does.
+        message = f"The request may use {shown(limit, amount)} {unit}, more than the {limit.scope}'s {what}."
+    code = _CODES.get(limit.type, "token_limited")
+    error = LimitReached(message, code=code, retry_after=wait, retries=amount <= limit.max)
     error.standings = tuple(standings)
     return error

@@ -1,8 +1,8 @@
 """Who presents this key? Answered before the body is read, from immutable entries in the process.
 
-Entries are found by the keyed digest of the whole key. An entry is read from PostgreSQL once; a change of its key, user
-or tenant drops it. A read that overlaps a change is used for its own request only and never kept, so a stale answer
-cannot be written back. Unknown keys are remembered for 10 s, so that a flood of junk costs PostgreSQL nothing.
+Entries are found by the keyed digest of the whole key. An entry is read from PostgreSQL once; a change of its key,
+user, team or tenant drops it. A read that overlaps a change is used for its own request only and never kept, so a stale
+answer cannot be written back. Unknown keys are remembered for 10 s, so that a flood of junk costs PostgreSQL nothing.
 """
 
 import asyncio
@@ -82,10 +82,10 @@ class Keys:
             yield from caller.limits
 
     def forget(self, kind: str, identity: str) -> None:
-        """A key, user or tenant has changed: what was read of it, or is being read, is not used again."""
+        """A key, user, team or tenant has changed: what was read of it, or is being read, is not used again."""
         self._generation += 1
         self._unknown.clear()
-        of = {"key": "key_id", "user": "user_id", "tenant": "tenant_id"}.get(kind)
+        of = {"key": "key_id", "user": "user_id", "team": "team_id", "tenant": "tenant_id"}.get(kind)
         if of is None:
             return
         for digest in [d for d, caller in self._callers.items() if getattr(caller, of) == identity]:
@@ -111,6 +111,7 @@ async def authenticate(call: Call, keys: Keys) -> Caller:
         raise Unavailable("Keys cannot be checked at the moment.", code="overloaded", retry_after=1) from error
     if caller is None:
         raise Unauthenticated(_INVALID)
+    call.key_id, call.tenant_id = caller.key_id, caller.tenant_id
     _check(caller, call)
     return caller
 

@@ -25,7 +25,7 @@ from gateway.relay.meter import reservation
 from gateway.relay.offer import LEASE_MS
 
 POLL = 1.0
-_NOT_IN_SNAPSHOT = frozenset({"key", "user", "cut"})
+_NOT_IN_SNAPSHOT = frozenset({"key", "user", "team", "cut"})
 RENEWAL = 20.0
 _AWAY = (OSError, TimeoutError, SQLAlchemyError, RedisError, RedisGone)
 log = structlog.get_logger()
@@ -137,7 +137,7 @@ async def renew(gate: Gate) -> None:
     by_tag: dict[int, list[bytes | str | int]] = {}
     for exchange in gate.exchanges.values():
         lease, account_id = exchange.lease, exchange.lease.candidate.account.id
-        kept = account_id.encode() + b"\n" + reservation(exchange.row)
+        kept = b"%b\n%b\n%b" % (account_id.encode(), lease.reserved().encode(), reservation(exchange.row))
         names = ["s:" + account_id, *lease.names]
         by_tag.setdefault(lease.tag, [LEASE_MS]).extend([lease.request_id, kept, len(names), *names])
     for future in [gate.scripts.call(RENEW, prefix(tag), arguments) for tag, arguments in by_tag.items()]:

@@ -86,7 +86,7 @@ async def stay_with_organisation(gate: Gate, exchange: Exchange) -> None:
     if not readers:
         return
     try:
-        await gate.admission.admit(exchange.call.request_id, exchange.route, readers, b"", lease)
+        await gate.admission.move(exchange.route, readers, lease)
     except (LimitReached, Unavailable):
         return
     gate.moved(before.id, lease.candidate.account.id)

@@ -1,34 +1,82 @@
 """Limits while Redis is away: each process enforces its share of them by itself, and says so.
 
-The share is what this process admitted of all that was admitted in the last minute, as the counters in Redis showed
-it while they could be read. A limit whose policy is `closed` refuses instead.
+What this process has taken of each counter is noted while Redis shows how much all have; the quotient is its share. A
+limit whose policy is `closed` refuses instead.
 """
 
 import math
 import time
+from collections import deque
 from collections.abc import Sequence
 
-from gateway.core.counters import Counter
+from gateway.core.counters import BUCKETS, Counter, Taking, distinct
 from gateway.core.errors import LimitReached, Unavailable
 
+_KNOWN = 100_000
+_MEMORY = 0.9
+_CATCH_UP = 3.0
+"""Seconds after which Redis, back again, has been told of all that was taken without it."""
 
-class _Share:
-    """Own and common growth of one counter, over one to two minutes."""
 
-    __slots__ = ("base_own", "base_used", "own", "since", "used")
+class _Own:
+    """What this process has taken of one counter: in the window, of the calendar's window so far, or running now."""
 
-    def __init__(self, used: int, now: float) -> None:
-        self.base_used, self.base_own = used - 1, 0
-        self.used, self.own, self.since = used, 1, now
+    __slots__ = ("alone", "at", "base", "buckets", "running", "share", "since", "span", "sum", "used")
 
-    def note(self, used: int, now: float) -> None:
-        if now - self.since > 60:
-            self.base_used, self.base_own, self.since = self.used, self.own, now
-        self.used, self.own = used, self.own + 1
+    def __init__(self, counter: Counter) -> None:
+        self.span = counter.span if counter.kind == "S" else 0
+        self.buckets: deque[list[int]] = deque()
+        """[number, amount], the oldest first."""
+        self.sum = 0
+        self.running = 0
+        self.used, self.at = 0, 0
+        """Of all processes, when Redis was last heard, and when that was."""
+        self.alone = 0
+        """Taken since then."""
+        self.share: float | None = None
+        """Worked out when it is first asked for after that: mostly nobody asks."""
+        self.base, self.since = (0, 0), 0
+        """Calendar: own and used one to two minutes ago, and when. Others may have used much before we began."""
 
-    def value(self) -> float:
-        common = self.used - self.base_used
-        return min(1.0, (self.own - self.base_own) / common) if common > 0 else 1.0
+    def slide(self, now: int) -> int:
+        low = now * BUCKETS // self.span - BUCKETS
+        while self.buckets and self.buckets[0][0] < low:
+            self.sum -= self.buckets.popleft()[1]
+        return self.sum
+
+    def put(self, at: int, amount: int) -> None:
+        self.sum += amount
+        if not self.span:
+            return
+        bucket, place = at * BUCKETS // self.span, len(self.buckets)
+        if place and self.buckets[-1][0] == bucket:
+            self.buckets[-1][1] += amount
+            return
+        while place and self.buckets[place - 1][0] > bucket:
+            place -= 1
+        if place and self.buckets[place - 1][0] == bucket:
+            self.buckets[place - 1][1] += amount
+        elif amount > 0:
+            self.buckets.insert(place, [bucket, amount])
+        else:
+            self.sum -= amount  # what it came to has left the window
+
+    def heard(self, used: int, amount: int, at: int) -> None:
+        """Redis showed how much all have, with our `amount`."""
+        if not self.span and at - self.since > 60_000:
+            self.base = self.sum - amount, self.used if self.since else used - amount
+            self.since = at
+        self.used, self.at, self.alone, self.share = used, at, 0, None
+
+    def part(self, otherwise: float) -> float:
+        """This process' share; where nothing is known of it, `otherwise`."""
+        if self.share is None:
+            own, of = (
+                (self.slide(self.at), self.used) if self.span else (self.sum - self.base[0], self.used - self.base[1])
+            )
+            # More was given back than taken: that says nothing of shares.
+            self.share = min(1.0, own / of) if self.at and own > 0 and of > 0 else otherwise
+        return self.share
 
 
 class LocalLimits:
@@ -36,87 +84,96 @@ class LocalLimits:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._shares: dict[str, _Share] = {}
-        self._admitted: dict[str, list[float]] = {}
-        self._running: dict[str, int] = {}
+        self._caught_up = 0.0
+        self._own: dict[str, _Own] = {}
 
-    def note(self, counter: Counter, used: int, now: float) -> None:
+    def _of(self, counter: Counter) -> _Own:
+        own = self._own.get(counter.name)
+        if own is None:
+            if len(self._own) > _KNOWN:
+                self._own = {name: one for name, one in self._own.items() if one.running}
+            own = self._own[counter.name] = _Own(counter)
+        return own
+
+    def note(self, taking: Taking, used: int) -> None:
         """A request was admitted by Redis, which then showed `used`."""
-        share = self._shares.get(counter.name)
-        if share is None:
-            if len(self._shares) > 100_000:
-                self._shares.clear()
-            self._shares[counter.name] = _Share(used, now)
-        else:
-            share.note(used, now)
+        counter = taking.counter
+        own = self._own.get(counter.name) or self._of(counter)
+        if counter.kind == "C":
+            own.running += 1
+            # What runs changes from one moment to the next: the mean counts.
+            seen, before = own.running / max(used, own.running), own.share
+            own.share = seen if before is None else _MEMORY * before + (1 - _MEMORY) * seen
+            return
+        own.put(taking.at, taking.amount)
+        share = own.share
+        own.heard(used, taking.amount, taking.at)
+        if share is not None and time.monotonic() < self._caught_up:
+            own.share = share  # what we took alone is in our count and not in Redis' yet
 
-    def admit(self, counters: Sequence[Counter]) -> None:
-        """Takes a place under every limit or raises LimitReached or Unavailable."""
-        now = time.monotonic()
-        for counter in counters:
-            if counter.limit.on_limiter_failure == "closed":
+    def admit(self, takings: Sequence[Taking]) -> None:
+        """Takes all or raises LimitReached or Unavailable."""
+        for one in takings:
+            if one.counter.limit.on_limiter_failure == "closed":
                 raise Unavailable("Limits cannot be checked at the moment.", code="overloaded", retry_after=1)
-            self._check(counter, now)
-        self.take(counters)
+            self._check(one)
+        self.take(takings)
 
-    def room(self, counters: Sequence[Counter]) -> bool:
+    def room(self, takings: Sequence[Taking]) -> bool:
         """Whether an account's own limits have a place: what has none is another account's turn, and no error."""
-        now = time.monotonic()
         try:
-            for counter in counters:
-                if counter.limit.on_limiter_failure == "closed":
+            for one in takings:
+                if one.counter.limit.on_limiter_failure == "closed":
                     return False
-                self._check(counter, now)
+                self._check(one)
         except LimitReached:
             return False
         return True
 
-    def take(self, counters: Sequence[Counter]) -> None:
-        """A place under each, that was there when it was looked for."""
-        now = time.monotonic()
-        for counter in counters:
-            if counter.kind != "C":
-                self._admitted.setdefault(counter.name, []).append(now)
-        self.hold(counters)
+    def take(self, takings: Sequence[Taking]) -> None:
+        """What was there when it was looked for."""
+        for one in distinct(takings):
+            own = self._of(one.counter)
+            if one.counter.kind == "C":
+                own.running += 1
+            else:
+                own.put(one.at, one.amount)
+                own.alone += one.amount
 
-    def hold(self, counters: Sequence[Counter]) -> None:
-        """A request runs here, whoever admitted it: what began while Redis was there still counts when it has gone."""
-        for counter in counters:
-            if counter.kind == "C":
-                self._running[counter.name] = self._running.get(counter.name, 0) + 1
-
-    def release(self, counters: Sequence[Counter]) -> None:
-        for counter in counters:
-            if counter.kind == "C":
-                left = self._running.get(counter.name, 0) - 1
-                if left > 0:
-                    self._running[counter.name] = left
-                else:
-                    self._running.pop(counter.name, None)
+    def release(self, takings: Sequence[Taking], used: Sequence[int] = ()) -> None:
+        """They are over. `used`: what each really came to; less is given back, more is taken."""
+        for at, one in enumerate(takings):
+            own = self._own.get(one.counter.name)
+            if own is None:
+                continue
+            if one.counter.kind == "C":
+                own.running = max(0, own.running - 1)
+            elif used and (more := used[at] - one.amount):
+                own.put(one.at, more)
+                own.alone = max(0, own.alone + more) if own.alone else 0
 
     def recovered(self) -> None:
-        self._admitted.clear()
+        """Redis is told what was taken meanwhile; from now on it says how much that is."""
+        self._caught_up = time.monotonic() + _CATCH_UP
+        for own in self._own.values():
+            own.alone = 0
 
-    def _check(self, counter: Counter, now: float) -> None:
-        share = self._shares.get(counter.name)
-        allowed = math.ceil(counter.limit.max * (share.value() if share else 1 / self._workers))
+    def _check(self, taking: Taking) -> None:
+        counter, limit = taking.counter, taking.counter.limit
+        own, now = self._of(counter), int(time.time() * 1000)
+        share = own.part(1 / self._workers)
         if counter.kind == "C":
-            if self._running.get(counter.name, 0) >= allowed:
+            if own.running >= math.ceil(limit.max * share):
                 raise LimitReached(
                     "The limit of concurrent requests is reached.", code="concurrency_limited", retry_after=1
                 )
             return
-        admitted = self._admitted.get(counter.name, [])
-        if counter.limit.per and counter.limit.per.seconds:
-            length = counter.limit.per.seconds
-            while admitted and admitted[0] <= now - length:
-                admitted.pop(0)
-            wait = admitted[0] + length - now if admitted else length
+        if counter.kind == "S":
+            taken, allowed = own.slide(now), math.ceil(limit.max * share)
+            wait = ((own.buckets[0][0] + BUCKETS + 1) * own.span / BUCKETS - now) / 1000 if own.buckets else 1.0
         else:
-            # The place in the calendar window that was used before Redis went is not given out again.
-            allowed = math.ceil(
-                max(0, counter.limit.max - (share.used if share else 0)) * (share.value() if share else 1)
-            )
-            wait = 60.0
-        if len(admitted) >= allowed:
-            raise LimitReached("The limit of requests is reached.", code="rate_limited", retry_after=wait)
+            # What was used before Redis went is not given out again.
+            taken, allowed, wait = own.alone, math.ceil(max(0, limit.max - own.used) * share), 60.0
+        if taken >= allowed or taken + taking.amount > allowed:
+            code = {"requests": "rate_limited", "budget": "budget_exceeded"}.get(limit.type, "token_limited")
+            raise LimitReached(f"The limit of {limit.type} is reached.", code=code, retry_after=wait)

@@ -17,6 +17,7 @@ from gateway.protocols.codec import Peek, Problem, Reader, Usage, UsageFilter
 from gateway.relay.admit import Lease
 from gateway.relay.downstream import Downstream
 from gateway.relay.meter import Tap, measured
+from gateway.relay.recording import Recording
 from gateway.routing.authorise import Route
 from gateway.routing.call import Call, Header
 from gateway.upstream import Answer, Failure, TimedOut
@@ -78,6 +79,8 @@ class Exchange:
         self.ended = False
         self.drained = 0
         self.tap: Tap | None = None
+        self.recording: Recording | None = None
+        """Of a tenant that wants prompts and answers kept."""
         self.framing: Framing | None = None
         self.filter: UsageFilter | None = None
         self._held: list[bytes] = []
@@ -101,7 +104,7 @@ class Exchange:
         self.failure, self.ended = None, False
         self._held.clear()
         encoding = next((value for name, value in answer.headers if name == b"content-encoding"), b"")
-        self.tap = Tap(reader, encoding.lower())
+        self.tap = Tap(reader if self.recording is None else self.recording.over(reader), encoding.lower())
         answer.start(self)
         if not self._begun():
             self._waiter = asyncio.get_running_loop().create_future()

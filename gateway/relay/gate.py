@@ -5,6 +5,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -19,6 +20,7 @@ from gateway.core.names import tenant_prefix
 from gateway.core.scripts import Scripts, scripts
 from gateway.core.sealing import Sealer
 from gateway.core.services import configuration
+from gateway.core.services import prices as price_versions
 from gateway.core.settings import Settings
 from gateway.core.state import FOR_EVER
 from gateway.platforms import PLATFORMS
@@ -26,10 +28,13 @@ from gateway.protocols.codec import Codec, Peek, Usage
 from gateway.relay.admit import Admission, BoundElsewhere, SlotsTaken, response_not_found
 from gateway.relay.authenticate import Keys
 from gateway.relay.breaker import Reached, scope_of_family
+from gateway.relay.capture import Captures
 from gateway.relay.degraded import LocalLimits
+from gateway.relay.estimate import Means
 from gateway.relay.exchange import Exchange
 from gateway.relay.journal import Journal
 from gateway.relay.meter import finish
+from gateway.relay.refusals import Refusals
 from gateway.relay.settle import Settler
 from gateway.routing.authorise import Route
 from gateway.routing.call import Call
@@ -67,8 +72,11 @@ class Gate:
         self.renewals = Renewals(sessions, sealer, redis, upstream, self.reload)
         self.journal = journal
         self.settler = Settler(journal, hot, settings.spool)
+        self.refusals = Refusals(journal, lambda tag, line: self.settler.settle(tag, "", "", [], line))
+        self.captures = Captures(sessions, sealer)
         self.local = LocalLimits(settings.workers)
-        self.admission = Admission(hot, self.local)
+        self.admission = Admission(hot, self.local, self.redis_back)
+        self.means = Means()
         self.keys = Keys(settings.peppers, self._find_caller)
         self.states = States()
         self.snapshot = snapshot.EMPTY
@@ -79,6 +87,8 @@ class Gate:
         """Digests of an older pepper that were met, and what is to be stored in their place."""
         self.prices = prices.shipped()
         self.exchanges: dict[str, Exchange] = {}
+        self.endings: Counter[str] = Counter()
+        """How many requests of this process ended how."""
         self.reached = Reached()
         self.without_usage: dict[str, float] = {}
         self.renewal = asyncio.Event()
@@ -113,6 +123,7 @@ class Gate:
         """Reads the snapshot anew and swaps it."""
         async with self.sessions() as session:
             self.snapshot = await configuration.load(session, self.sealer, PLATFORMS)
+            self.prices = await price_versions.table(session, self.prices)
         serving.cache_clear()
         if self.followed == 0:
             self.followed = self.snapshot.version
@@ -142,6 +153,11 @@ class Gate:
     def closes_without_redis(self) -> bool:
         """Whether some limit refuses while Redis is away, so that this process had better get no traffic."""
         return any(limit.on_limiter_failure == "closed" for limit in self.keys.limits())
+
+    @property
+    def degraded(self) -> bool:
+        """Whether limits are enforced by this process alone: Redis is away, or its counters are being made anew."""
+        return not self.scripts.connected or self.admission.cold
 
     def stale(self) -> bool:
         """With neither PostgreSQL nor Redis for `stale_max` seconds, a revoked key could go on being used."""
@@ -191,6 +207,9 @@ class Gate:
 
     def admitted(self, exchange: Exchange) -> None:
         self.exchanges[exchange.call.request_id] = exchange
+        exchange.call.admitted = True
+        if self.snapshot.captures:
+            self.captures.begin(exchange, self.snapshot.captures)
         candidate = exchange.lease.candidate
         self.states.began(candidate.account.id)
         if candidate.looked_at and (peers := self.states.latencies.of(kind_of(exchange.route))):
@@ -206,13 +225,20 @@ class Gate:
         lease = exchange.lease
         finish(exchange.row, usage, source, self.prices, exchange.route.caller.price_multiplier)
         self.exchanges.pop(exchange.call.request_id, None)
+        self.endings[exchange.row.ending] += 1
         self.states.ended(lease.candidate.account.id)
-        self.admission.release(lease)
+        if source == "provider" and exchange.row.output_tokens:
+            self.means.add(exchange.row.key_id, exchange.row.model_asked, exchange.row.output_tokens)
+        used = lease.used(exchange.row)
+        self.admission.release(lease, used)
+        exchange.row.charges = lease.charged(used)
         row = ledger.encode(exchange.row)
         account_id, served = lease.candidate.account.id, ("", "")
         if exchange.served:
             served = (f"{account_id}|{scope_of_family(lease.candidate.model)}", exchange.route.caller.key_id)
-        self.settler.settle(lease.tag, lease.request_id, account_id, lease.names, row, served)
+        self.settler.settle(lease.tag, lease.request_id, account_id, lease.names, row, exchange.row.charges, served)
+        if exchange.recording is not None:
+            self.captures.end(exchange, exchange.recording)
 
     def hold_body(self, call: Call, size: int) -> None:
         """Counts a request body against the process's bound. Raises Unavailable when it would not fit."""
@@ -249,6 +275,8 @@ async def open_gate(settings: Settings) -> AsyncGenerator[Gate]:
         stack.callback(journal.close)
         gate = Gate(settings, db.sessions(engine), Sealer(settings.master_key_bytes), redis, hot, upstream, journal)
         hot.reconnected = gate.redis_back
+        stack.callback(gate.refusals.flush)
         await stack.enter_async_context(gate.renewals)
+        await stack.enter_async_context(gate.captures)
         await gate.reload()
         yield gate

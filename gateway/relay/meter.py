@@ -5,18 +5,13 @@ import zlib
 from typing import Protocol
 
 from gateway.core.ledger import Attempt, Row, encode
-from gateway.core.prices import Table, cost
-from gateway.protocols.codec import Peek, Reader, Usage
+from gateway.core.prices import Table, priced
+from gateway.protocols.codec import Peek, Reader, Sampled, Usage
+from gateway.relay.estimate import prompt_tokens
 from gateway.routing.authorise import Route
 from gateway.routing.call import Call
 
 _CHARACTERS_A_TOKEN = 4
-_ESTIMATE_CAP = 200_000
-
-
-def prompt_estimate(body: bytes) -> int:
-    """Tokens of a prompt before anybody counted them: bytes ÷ 4, capped. No tokenizer on the hot path."""
-    return min(len(body) // 4, _ESTIMATE_CAP)
 
 
 def opening(call: Call, route: Route, peek: Peek) -> Row:
@@ -35,7 +30,7 @@ def opening(call: Call, route: Route, peek: Peek) -> Row:
         client_request_id=call.client_request_id,
         user_id=caller.user_id,
         usage_source="estimated",
-        input_tokens=prompt_estimate(call.body),
+        input_tokens=prompt_tokens(call.body),
         client_ip=call.client_ip,
         user_agent=agent[:256].decode("latin-1") if agent else None,
         session_id=route.session[:256] if route.session else None,
@@ -51,12 +46,16 @@ class Decoder(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
+class Listener(Protocol):
+    def feed(self, data: bytes) -> None: ...
+
+
 class Tap:
     """Feeds a reader with a copy of the answer, decoded when the upstream compressed it in spite of our asking."""
 
     __slots__ = ("_decoder", "reader")
 
-    def __init__(self, reader: Reader, encoding: bytes) -> None:
+    def __init__(self, reader: Listener, encoding: bytes) -> None:
         self.reader = reader
         self._decoder: Decoder | None = None
         if encoding in {b"gzip", b"x-gzip"}:
@@ -75,7 +74,12 @@ class Tap:
 
 
 def measured(reader: Reader, row: Row) -> tuple[Usage, str]:
-    """The tokens of an answer and their source. What the provider did not say is estimated from the characters."""
+    """The tokens of an answer and their source. What the provider did not say is estimated from the characters.
+
+    Figures that cannot be true are not believed, and the attempt's `error_code` says so.
+    """
+    if reader.doubt and row.attempts:
+        row.attempts[-1].error_code = reader.doubt
     if reader.usage is not None and reader.usage_final:
         return reader.usage, "provider"
     known = reader.usage or Usage(input_tokens=row.input_tokens)
@@ -88,6 +92,9 @@ def measured(reader: Reader, row: Row) -> tuple[Usage, str]:
             cache_write_1h_tokens=known.cache_write_1h_tokens,
             output_tokens=written,
             reasoning_tokens=known.reasoning_tokens,
+            audio_tokens=known.audio_tokens,
+            image_tokens=known.image_tokens,
+            server_tool_calls=known.server_tool_calls,
         ),
         "estimated",
     )
@@ -102,13 +109,33 @@ def finish(row: Row, usage: Usage, source: str, table: Table, multiplier: str) -
     row.cache_write_1h_tokens = usage.cache_write_1h_tokens
     row.output_tokens = usage.output_tokens
     row.reasoning_tokens = usage.reasoning_tokens
+    row.audio_tokens = usage.audio_tokens
+    row.image_tokens = usage.image_tokens
+    row.server_tool_calls = usage.server_tool_calls
     row.ended_at = time.time()
     if source != "none" and row.platform and row.model_used:
-        row.cost = cost(table, row.platform, row.model_used, row.received_at, usage, multiplier)
-        row.price_version, row.currency = table.version, table.currency
-        row.unpriced = row.cost is None
+        found = _price(row, row.platform, row.model_used, usage, table, multiplier)
+        row.cost, row.price_version = found or (None, None)
+        row.currency, row.unpriced = table.currency, found is None
     if row.attempts:
         last: Attempt = row.attempts[-1]
         last.input_tokens = usage.input_tokens
         last.output_tokens = usage.output_tokens
         last.usage_source = source
+
+
+def _price(row: Row, platform: str, model: str, usage: Usage, table: Table, multiplier: str) -> tuple[int, str] | None:
+    """The cost and the version that says so. Each sampling costs what its own model does, in the tier of its prompt."""
+    # A deployment has a name of the operator's own: then what the client asked for says what it costs.
+    names = (model, row.model_asked)
+    if not isinstance(usage, Sampled):
+        return priced(table, platform, names, row.received_at, usage, multiplier)
+    total, version = 0, ""
+    for share in usage.shares:
+        found = priced(
+            table, platform, (share.model,) if share.model else names, row.received_at, share.usage, multiplier
+        )
+        if found is None:
+            return None
+        total, version = total + found[0], version or found[1]
+    return total, version

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from gateway.core.counters import Counter, counter
-from gateway.core.domain import Account, Limit
+from gateway.core.domain import Account
 from gateway.core.names import reasoning_name, response_name, session_name
-from gateway.routing.authorise import Route, matches, platforms_of
+from gateway.relay.estimate import Estimate
+from gateway.routing.authorise import Route, concerns, platforms_of
 from gateway.routing.choose import Candidate
 from gateway.routing.strategies import mode
 
@@ -26,6 +27,7 @@ Arguments = list[bytes | str | int]
 class Ask(Struct):
     """What every call for one request has in common."""
 
+    request_id: str
     route: Route
     now: float
     head: Arguments
@@ -37,6 +39,9 @@ class Ask(Struct):
     """The limits of its caller."""
     held: list[Counter]
     """Those under which a further attempt counts already."""
+    estimate: Estimate
+    amounts: list[int]
+    """What the request is expected to use of each of the limits of its caller."""
 
     def own(self, account: Account) -> list[Counter]:
         """The account's own limits that concern this request and are not counted yet."""
@@ -45,18 +50,26 @@ class Ask(Struct):
         found = [
             counter(limit, self.now)
             for limit in account.limits
-            if _concerns(limit, self.route.model, (account.platform,))
+            if concerns(limit, self.route.model, (account.platform,))
         ]
-        return [one for one in found if one not in self.held] if self.held else found
+        names = {one.name for one in self.held}
+        return [one for one in found if one.name not in names]
 
-    def arguments(self, offered: Sequence[Candidate], *, whole: bool) -> tuple[Arguments, list[Counter]]:
-        """Of one call, and the counters in it: the caller's, then those of each account."""
+    def arguments(
+        self, offered: Sequence[Candidate], *, whole: bool
+    ) -> tuple[Arguments, Sequence[Counter], Sequence[int]]:
+        """Of one call; the counters in it, the caller's, then those of each account; and the amounts of these."""
         callers = self.counters
         own = [self.own(one.account) for one in offered] if any(one.account.limits for one in offered) else []
-        counters = [*callers, *(one for found in own for one in found)] if own else callers
+        counters, amounts = callers, self.amounts
+        if own:
+            added = [one for found in own for one in found]
+            counters = [*callers, *added]
+            amounts = [*amounts, *(self.estimate.under(one.limit) for one in added)]
         said: Arguments = [*self.head, "1" if whole else "0", *self.binding, len(counters), len(callers)]
-        for one in counters:
-            said += (one.kind, one.name, one.limit.max, one.span)
+        said.append(self.route.caller.key_id)
+        for one, amount in zip(counters, amounts, strict=True):
+            said += (one.kind, one.name, one.limit.max, one.span, amount)
         said.append(len(offered))
         before = len(callers)
         for at, one in enumerate(offered):
@@ -68,8 +81,8 @@ class Ask(Struct):
                 mask, before = mask.ljust(len(counters), "0"), after
             said += (account.id, account.max_concurrency or 0, one.tier, mask, _flag(one))
         if self.held:
-            said += (one.name for one in account_leases(self.held))
-        return said, counters
+            said += (one.name for one in of_account(self.held))
+        return said, counters, amounts
 
 
 def asked(
@@ -79,6 +92,7 @@ def asked(
     reservation: bytes,
     leaving: str,
     held: list[Counter],
+    estimate: Estimate,
 ) -> Ask:
     """`leaving`: the account of the attempt before, "" on the first; `held`: under which that one counts."""
     caller, now = route.caller, time.time()
@@ -95,12 +109,13 @@ def asked(
     counters = [
         counter(limit, now)
         for limit in caller.limits
-        if _concerns(limit, route.model, [one.account.platform for one in candidates] if limit.platforms else ())
+        if concerns(limit, route.model, [one.account.platform for one in candidates] if limit.platforms else ())
     ]
     if leaving and counters:
         names = {one.name for one in held}
         counters = [one for one in counters if one.name not in names and one.limit.platforms]
-    return Ask(route, now, head, sticky, binding, counters, held)
+    amounts = [estimate.under(one.limit) for one in counters]
+    return Ask(request_id, route, now, head, sticky, binding, counters, held, estimate, amounts)
 
 
 def first(ask: Ask, candidates: Sequence[Candidate], seen_at: str | None) -> Sequence[Candidate]:
@@ -122,9 +137,9 @@ def including(offered: Sequence[Candidate], candidates: Sequence[Candidate], acc
     return [*offered[:-1], *behind] if behind else offered
 
 
-def account_leases(counters: Sequence[Counter]) -> list[Counter]:
-    """What is held under limits of an account, to be given back when that is left."""
-    return [one for one in counters if one.kind == "C" and one.limit.scope == "account"]
+def of_account(counters: Sequence[Counter]) -> list[Counter]:
+    """What is held under limits of an account, to be given back when that is left: it was asked, and used nothing."""
+    return [one for one in counters if one.limit.scope == "account" and one.limit.type != "requests"]
 
 
 def mask_of(platform: str, counters: Sequence[Counter]) -> str:
@@ -137,12 +152,6 @@ def mask_of(platform: str, counters: Sequence[Counter]) -> str:
     return "".join(
         "1" if not one.limit.platforms or platform in platforms_of(one.limit.platforms) else "0" for one in counters
     )
-
-
-def _concerns(limit: Limit, model: str, platforms: Sequence[str]) -> bool:
-    if limit.models and not matches(model, limit.models):
-        return False
-    return not limit.platforms or not platforms_of(limit.platforms).isdisjoint(platforms)
 
 
 def _flag(candidate: Candidate) -> str:

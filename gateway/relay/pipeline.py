@@ -7,11 +7,12 @@ from gateway.core.errors import GatewayError, Internal, InvalidRequest
 from gateway.platforms import PLATFORMS
 from gateway.protocols import CODECS
 from gateway.protocols.codec import InvalidBody
-from gateway.relay import meter
+from gateway.relay import meter, queue
 from gateway.relay.admit import BoundElsewhere, SlotsTaken
 from gateway.relay.authenticate import authenticate
 from gateway.relay.bindings import bind_answer
 from gateway.relay.downstream import Downstream
+from gateway.relay.estimate import Estimate
 from gateway.relay.exchange import Exchange, Phase
 from gateway.relay.gate import Gate
 from gateway.relay.marking import release
@@ -55,7 +56,6 @@ async def admitted(call: Call, gate: Gate, downstream: Downstream) -> Exchange:
     """Up to the one call to Redis that takes limits and slot together. Nothing is held when it raises."""
     gate.check_open()
     caller = await authenticate(call, gate.keys)
-    call.key_id = caller.key_id
     authenticated = time.perf_counter()
     call.body = await call.read_body()
     try:
@@ -65,9 +65,11 @@ async def admitted(call: Call, gate: Gate, downstream: Downstream) -> Exchange:
     route = authorise(call, caller, peek, gate.snapshot.providers(caller.tenant_id))
     candidates = choose(route, gate.snapshot, gate.states, time.time(), turn=True)
     row = meter.opening(call, route, peek)
+    estimate = Estimate(route, peek, row.input_tokens, candidates, gate.means, gate.prices, row.received_at)
     chosen = time.perf_counter()
     try:
-        lease = await gate.admission.admit(call.request_id, route, candidates, meter.reservation(row), None)
+        kept, gone = meter.reservation(row), lambda: downstream.gone
+        lease = await queue.admit(gate.admission, call.request_id, route, candidates, kept, estimate, gone)
     except SlotsTaken as full:
         raise gate.no_account(route, full) from None
     except BoundElsewhere as bound:
@@ -93,4 +95,6 @@ async def deliver(exchange: Exchange, outcome: Outcome, gate: Gate) -> None:
     body = platform.error(outcome.status, outcome.body) if platform.error else outcome.body
     exchange.row.status = outcome.status
     headers = answer_headers(exchange, outcome.headers, len(body))
+    if exchange.recording is not None:
+        exchange.recording.instead(body)
     exchange.downstream.respond(outcome.status, headers, body)

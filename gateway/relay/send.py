@@ -68,7 +68,7 @@ async def _moved(gate: Gate, exchange: Exchange, candidate: Candidate, others: S
     if not others:
         return False
     try:
-        await gate.admission.admit(exchange.call.request_id, exchange.route, others, b"", exchange.lease)
+        await gate.admission.move(exchange.route, others, exchange.lease)
     except (LimitReached, Unavailable):
         return False
     gate.moved(candidate.account.id, exchange.lease.candidate.account.id)
@@ -197,7 +197,7 @@ async def _begun(
     framing = platform.framing(asked, content_type) if platform.framing else None
     if framing is not None:
         content_type = framing.content_type
-    events = stream and content_type.startswith(b"text/event-stream")
+    events = stream and content_type.startswith(codec.stream_type)
     reader = codec.reader(exchange.route.endpoint, events)
     taken_out = codec.usage_filter() if asks_usage and events and codec.usage_filter else None
     await exchange.listen(answer, reader, events=events, framing=framing, usage=taken_out)

@@ -41,8 +41,10 @@ class StreamFull(Exception):
 
 
 class _Named(msgspec.Struct):
-    request_id: str
+    request_id: str = ""
+    """Counts of refusals have none."""
     account_id: str | None = None
+    charges: str = ""
 
 
 _NAMED = msgspec.json.Decoder(_Named)
@@ -84,16 +86,17 @@ class Settler:
         account_id: str,
         names: list[str],
         row: bytes,
+        charges: str = "",
         served: tuple[str, str] = _NOBODY,
     ) -> None:
-        """The end of a request: its row is kept, its leases are given back. `served`: "ACCOUNT|SCOPE" and the key, of a
-        request that was served."""
+        """The end of a request: its row is kept, its leases are given back. `charges`: what it counts under limits, as
+        the row says it too; `served`: "ACCOUNT|SCOPE" and the key, of a request that was served."""
         sequence = self._journal.append(tag, row)
         if not self._live:
             self._keep(tag, sequence, names)
             return
         arguments: Arguments = [request_id, account_id, self._journal.instance, sequence, row, STREAM_LIMIT]
-        arguments += (*served, *names)
+        arguments += (*served, charges, *names)
         try:
             future = self._scripts.call(SETTLE, prefix(tag), arguments)
         except RedisGone:
@@ -216,7 +219,7 @@ class Settler:
             named = _NAMED.decode(row)
             names = self._names.get((tag, sequence), []) if instance == self._journal.instance else []
             arguments: Arguments = [named.request_id, named.account_id or "", instance, sequence, row, STREAM_LIMIT]
-            arguments += (*_NOBODY, *names)
+            arguments += (*_NOBODY, named.charges, *names)
             calls.append((sequence, self._scripts.call(SETTLE, prefix(tag), arguments)))
         full = False
         for sequence, call in calls:

@@ -1,36 +1,55 @@
-"""The key's tightest limit in the headers of a client's own dialect. Pure."""
+"""The key's tightest limits in the headers of a client's own dialect. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from gateway.relay.admit import Standing
 from gateway.routing.call import Header
 
+_SHOWN: Mapping[str, bytes] = {
+    "requests": b"requests",
+    "tokens": b"tokens",
+    "input_tokens": b"tokens",
+    "output_tokens": b"tokens",
+}
+"""What the dialects have a word for, by the type of the limit."""
 
-def tightest(standings: Sequence[Standing]) -> Standing | None:
-    """Of the limits on requests, the one with the fewest places left; of two alike, the one that resets last."""
-    counted = [standing for standing in standings if standing.counter.limit.type == "requests"]
-    return min(counted, key=lambda standing: (standing.remaining, -standing.reset), default=None)
+
+def tightest(standings: Sequence[Standing]) -> dict[bytes, Standing]:
+    """Of requests and of tokens, the one with the least left; of two alike, the one that resets last."""
+    found: dict[bytes, Standing] = {}
+    for one in standings:
+        word = _SHOWN.get(one.counter.limit.type)
+        if word is None:
+            continue
+        held = found.get(word)
+        if held is None or (one.remaining, -one.reset) < (held.remaining, -held.reset):
+            found[word] = one
+    return found
 
 
 def limit_headers(dialect: str, standings: Sequence[Standing], now: float) -> list[Header]:
     """OpenAI's resets are durations (`6m0s`), Anthropic's are moments (RFC 3339); Gemini and Ollama have none."""
-    standing = tightest(standings) if dialect else None
-    if standing is None:
+    if not dialect or not standings:
         return []
-    limit, remaining = b"%d" % standing.counter.limit.max, b"%d" % standing.remaining
-    if dialect == "openai":
-        return [
-            (b"x-ratelimit-limit-requests", limit),
-            (b"x-ratelimit-remaining-requests", remaining),
-            (b"x-ratelimit-reset-requests", duration(standing.reset).encode()),
-        ]
-    return [
-        (b"anthropic-ratelimit-requests-limit", limit),
-        (b"anthropic-ratelimit-requests-remaining", remaining),
-        (b"anthropic-ratelimit-requests-reset", _moment(int(now + standing.reset + 0.999))),
-    ]
+    said: list[Header] = []
+    for word, one in tightest(standings).items():
+        limit, remaining = b"%d" % one.counter.limit.max, b"%d" % one.remaining
+        if dialect == "openai":
+            said += [
+                (b"x-ratelimit-limit-" + word, limit),
+                (b"x-ratelimit-remaining-" + word, remaining),
+                (b"x-ratelimit-reset-" + word, duration(one.reset).encode()),
+            ]
+        else:
+            begin = b"anthropic-ratelimit-" + word
+            said += [
+                (begin + b"-limit", limit),
+                (begin + b"-remaining", remaining),
+                (begin + b"-reset", _moment(int(now + one.reset + 0.999))),
+            ]
+    return said
 
 
 @lru_cache(1024)

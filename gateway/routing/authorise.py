@@ -4,12 +4,12 @@ Permission comes before existence: what a key may not use is 403 whether it exis
 """
 
 import fnmatch
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from msgspec import Struct
 
-from gateway.core.domain import FAMILIES, Caller
+from gateway.core.domain import FAMILIES, Caller, Limit
 from gateway.core.errors import Forbidden, InvalidRequest, NotFound
 from gateway.platforms import PLATFORMS
 from gateway.protocols.codec import Endpoint, Peek
@@ -62,6 +62,13 @@ def platforms_of(names: tuple[str, ...]) -> frozenset[str]:
 @lru_cache(65536)
 def matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(pattern == "*" or fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def concerns(limit: Limit, model: str, platforms: Sequence[str]) -> bool:
+    """Whether a request for this model falls under the limit on one of these platforms."""
+    if limit.models and not matches(model, limit.models):
+        return False
+    return not limit.platforms or not platforms_of(limit.platforms).isdisjoint(platforms)
 
 
 def authorise(call: Call, caller: Caller, peek: Peek, providers: Collection[str]) -> Route:

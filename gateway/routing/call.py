@@ -34,6 +34,10 @@ class Call(Struct):
     """Bytes of the body that count against the process's bound."""
     key_id: str = ""
     """Once the key is known."""
+    tenant_id: str = ""
+    """Of the key."""
+    admitted: bool = False
+    """From then on it has a row in the ledger."""
 
 
 _FORMS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")

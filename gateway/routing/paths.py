@@ -65,9 +65,7 @@ def _tails() -> Mapping[str, Endpoint]:
 
 
 _POST = _tails()
-_ACTIONS: Mapping[str, Endpoint] = {
-    endpoint.action: endpoint for codec in CODECS.values() for endpoint in codec.endpoints if endpoint.action
-}
+_ACTIONS: Mapping[str, Endpoint] = {endpoint.action: endpoint for endpoint in CODECS["gemini"].endpoints}
 _RESPONSES = _POST["/v1/responses"]
 _FIXED: Mapping[str, Endpoint] = {"/responses": _RESPONSES, "/openai/responses": _RESPONSES}
 _AZURE: Mapping[str, Endpoint] = {
@@ -176,6 +174,8 @@ _SIGNS = (
     (b"/chat/completions", "openai_chat"),
     (b"/responses", "openai_responses"),
     (b"/v1beta", "gemini"),
+    (b"/api/hello", "anthropic"),
+    (b"/api/", "ollama"),
     (b"/claude", "anthropic"),
     (b"/gemini", "gemini"),
     (b"/openai", "openai_chat"),

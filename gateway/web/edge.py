@@ -94,6 +94,7 @@ class Edge:
         if not isinstance(error, GatewayError):
             log.exception("a request failed", request_id=call.request_id)
             error = Internal("Something went wrong in the gateway.")
+        self._gate.refusals.count(call, error.code, error.http_status)
         if error.code == "draining" or isinstance(error, Refused):
             downstream.close_after()
         status, headers, body = rendered(error, protocol, call.request_id, call.client_request_id)

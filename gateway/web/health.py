@@ -11,7 +11,6 @@ from gateway.core.ledger import new_request
 from gateway.relay.gate import Gate
 from gateway.web.errors import rendered
 
-HEALTH = frozenset({"/health", "/livez", "/readyz"})
 _LOOK = [HttpMethod.GET, HttpMethod.HEAD]
 
 

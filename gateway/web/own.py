@@ -6,12 +6,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
-from sqlalchemy import func, select
 
 from gateway.core import inspection, state
-from gateway.core import models as m
 from gateway.core.domain import Caller
 from gateway.core.errors import InvalidRequest, NotFound
+from gateway.core.services import usage
+from gateway.core.services.reach import Reach
 from gateway.relay.authenticate import authenticate
 from gateway.relay.gate import Gate
 from gateway.routing.call import Call, Header, presented_key
@@ -20,6 +20,8 @@ from gateway.web import lists
 
 Answer = tuple[int, list[Header], bytes]
 _DAYS = 31
+_MOST = 10_000
+_EARLIEST = 1970
 
 
 async def answer(call: Call, found: Match, gate: Gate) -> Answer:
@@ -28,7 +30,6 @@ async def answer(call: Call, found: Match, gate: Gate) -> Answer:
         return _json({"status": "ok"})
     gate.check_open()
     caller = _anybody(call, found, gate) or await authenticate(call, gate.keys)
-    call.key_id = caller.key_id
     if found.name == "key":
         return _json(await _key(caller, gate))
     if found.name == "usage":
@@ -80,49 +81,39 @@ def _moment(query: dict[str, list[str]], name: str, default: datetime) -> dateti
         return default
     try:
         moment = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        if moment.year < _EARLIEST:  # the other end is a month before it
+            raise ValueError
+    except (ValueError, OverflowError):
         raise InvalidRequest(f"{name} is not a time of the form 2026-01-31T00:00:00Z.", field=name) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-_TOKENS = (
-    "input_tokens",
-    "cache_read_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-)
+    return moment
 
 
 async def _usage(caller: Caller, call: Call, gate: Gate) -> dict[str, Any]:
+    """By day and model, from the roll-ups. Raises InvalidRequest for a span of more groups than one answer holds."""
     query = parse_qs(call.query.decode("latin-1"))
     now = datetime.fromtimestamp(time.time(), UTC)
     end = _moment(query, "to", now)
-    start = _moment(query, "from", end - timedelta(days=_DAYS))
-    hour = m.UsageHour
-    day = func.date_trunc("day", hour.hour).label("day")
-    sums = [func.sum(getattr(hour, name)).label(name) for name in ("requests", *_TOKENS)]
-    asked = (
-        select(day, hour.model, *sums, func.sum(hour.cost).label("cost"))
-        .where(hour.key_id == caller.key_id, hour.hour >= start, hour.hour <= end)
-        .group_by(day, hour.model)
-        .order_by(day, hour.model)
-    )
+    month_ago = (end - timedelta(days=_DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
+    start = _moment(query, "from", month_ago)
+    asked = usage.UsageFilter(since=start, until=end, tenant_id=caller.tenant_id, key_id=caller.key_id)
     async with gate.sessions() as session:
-        rows = (await session.execute(asked)).mappings().all()
+        groups = await usage.sums(session, Reach(everything=True), asked, ("day", "model"), _MOST + 1)
+    if len(groups) > _MOST:
+        raise InvalidRequest("There is more than one answer holds: ask for fewer days.", field="from")
+    counts = [name for name in usage.MEASURES if name != "cost"]
     return {
         "from": state.rfc3339(start.timestamp()),
         "to": state.rfc3339(end.timestamp()),
         "currency": gate.prices.currency,
         "data": [
             {
-                "day": f"{row['day']:%Y-%m-%d}",
-                "model": row["model"],
-                **{name: int(row[name]) for name in ("requests", *_TOKENS)},
-                "cost": f"{row['cost']:f}",
+                "day": group["day"],
+                "model": group["model"],
+                **{name: int(group[name]) for name in counts},
+                "cost": f"{group['cost']:f}",
             }
-            for row in rows
+            for group in groups
         ],
     }
 

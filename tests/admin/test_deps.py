@@ -5,14 +5,17 @@ from typing import Any
 
 import pytest
 from msgspec import structs
+from redis.asyncio import Redis
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from admin.deps import session as transaction
 from admin.deps import window
 from admin.problem import Problem
 from admin.resources import Resources
-from gateway.core import changes, names
+from gateway.core import changes, inspection, names, state
 from gateway.core import models as m
+from gateway.core.ids import new_id
 from gateway.core.redis import client
 from gateway.core.services import keys, tenants
 from gateway.core.services.reach import Reach
@@ -77,6 +80,66 @@ async def test_a_cut_is_sent_after_the_commit(root: Api, north: Tenant, resource
             assert await listening.get_message(timeout=0.1) is None
         said = await listening.get_message(timeout=5)
     assert said is not None and said["data"] == key["id"]
+
+
+async def marked(resources: Resources, tenant_id: str) -> str:
+    """An account that is out; nothing but its state is there."""
+    owner = new_id("acct")
+    out = state.encode(state.State("credentials", state.FOR_EVER))
+    await resources.redis.hset(names.tenant_prefix(tenant_id) + "state", owner + "|account", out)
+    return owner
+
+
+async def is_out(resources: Resources, tenant_id: str, owner: str) -> bool:
+    return not (await inspection.read_state(resources.redis, tenant_id, owner))["usable"]
+
+
+@pytest.mark.parametrize("lift", [inspection.recover, inspection.forget])
+async def test_states_are_lifted_after_the_commit_and_after_it_is_announced(
+    north: Tenant, resources: Resources, lift: inspection.Lift
+):
+    owner = await marked(resources, north.id)
+    seen: list[tuple[str, bool]] = []
+
+    async def looks(redis: Redis, tenant_id: str, owner: str, actor: str) -> None:
+        async with resources.database() as other:
+            found = await other.execute(select(m.Tenant.id).where(m.Tenant.name == f"lifted {owner}"))
+            seen.append((actor, found.first() is not None))
+        assert await listening.get_message(timeout=5) is not None
+
+    async with resources.redis.pubsub(ignore_subscribe_messages=True) as listening:
+        await listening.subscribe(changes.CHANNEL)
+        await listening.get_message(timeout=1)
+        async with opened(resources) as session:
+            inspection.once_committed(session, looks, north.id, owner, "usr_1")
+            inspection.once_committed(session, lift, north.id, owner, "usr_1")
+            await tenants.create(session, {"name": f"lifted {owner}"})
+            assert not seen and await is_out(resources, north.id, owner)
+    assert seen == [("usr_1", True)]
+    assert not await is_out(resources, north.id, owner)
+
+
+async def test_what_is_not_committed_lifts_nothing(north: Tenant, resources: Resources):
+    owner = await marked(resources, north.id)
+    with pytest.raises(ZeroDivisionError):
+        async with opened(resources) as session:
+            inspection.once_committed(session, inspection.recover, north.id, owner, "usr_1")
+            raise ZeroDivisionError
+    assert await is_out(resources, north.id, owner)
+
+
+async def test_a_state_that_was_not_lifted_is_logged_and_no_failure(north: Tenant, resources: Resources):
+    first, second = await marked(resources, north.id), await marked(resources, north.id)
+    async with client("redis://127.0.0.1:9") as nowhere:
+        with capture_logs() as logs:
+            async with opened(structs.replace(resources, redis=nowhere)) as session:
+                for owner in (first, second):
+                    inspection.once_committed(session, inspection.recover, north.id, owner, "usr_1")
+                await tenants.create(session, {"name": f"kept {first}"})
+    assert [(line["log_level"], line["owner"]) for line in logs] == [("warning", first), ("warning", second)]
+    async with resources.database() as session:
+        assert (await session.execute(select(m.Tenant).where(m.Tenant.name == f"kept {first}"))).first()
+    assert await is_out(resources, north.id, first)
 
 
 def test_window():

@@ -16,16 +16,17 @@ PAGES = {("GET", path) for path in ("/admin", "/admin/docs", "/admin/openapi.jso
 PUBLIC = {*PAGES, ("POST", "/admin/v1/session")}
 #: What each role may do, written out once more by hand; root may do it all.
 MATRIX = {
-    "owner": {*PERSONAL, *PERMISSIONS} - {"tenants:write"},
+    "owner": {*PERSONAL, *PERMISSIONS} - {"prices:write"},
     "operator": {
         *PERSONAL,
         *("tenants:read", "users:read", "keys:read", "keys:write", "accounts:read", "accounts:write"),
         *("pools:read", "pools:write", "proxies:read", "usage:read", "requests:read"),
+        *("teams:read", "teams:write", "prices:read"),
     },
     "viewer": {
         *PERSONAL,
         *("tenants:read", "users:read", "keys:read", "accounts:read", "pools:read", "proxies:read"),
-        *("usage:read", "requests:read"),
+        *("usage:read", "requests:read", "teams:read", "prices:read"),
     },
     "member": {*PERSONAL, "keys:read", "keys:write", "usage:read", "requests:read"},
 }

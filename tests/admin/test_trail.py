@@ -39,7 +39,14 @@ async def test_who_did_what_from_where_in_which_request(session: AsyncSession):
 
 
 async def test_a_resource_is_written_as_it_is_shown(session: AsyncSession):
-    named: dict[str, Any] = {"enabled": True, "public_lists": False, "created_at": "a", "updated_at": "b"}
+    named: dict[str, Any] = {
+        "enabled": True,
+        "public_lists": False,
+        "capture": None,
+        "price_multiplier": "1",
+        "created_at": "a",
+        "updated_at": "b",
+    }
     before = TenantView(id="ten_x", name="before", limits=[], **named)
     after = TenantView(id="ten_x", name="after", limits=[{"type": "concurrency", "max": 3}], **named)
     target = new_id("ten")

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tests.bench.process import cpu_seconds, resident_bytes, running
 from tests.bench.target import Target
@@ -86,6 +87,9 @@ class Bench:
                     yield self._held(number, target)
         for target in targets:
             yield self._phase(number, target, "busy", self._closed(CONNECTIONS, scale.busy))
+            if target.limited:
+                limited = replace(target, headers=target.limited)
+                yield self._phase(number, limited, "limited", self._closed(CONNECTIONS, scale.busy))
         for target in targets:
             yield self._phase(number, target, "lone", self._closed(1, scale.lone))
         streams = ["--stream", "--events", str(EVENTS), "--gap", str(GAP), "--ramp", "0.5", "--seconds", "1"]

@@ -1,5 +1,5 @@
 """poolgate as a user runs it: `poolgate up` with one worker and embedded servers, set up over its admin API with one
-account at the upstream and one key that has limits."""
+account at the upstream and two keys: one that has limits, and one that has more of them and a budget."""
 
 import contextlib
 import os
@@ -25,6 +25,12 @@ _START = 60.0
 _SETTLE = 5.0
 #: The limits are on, and never reached.
 _LIMITS = [{"type": "requests", "per": "minute", "max": 1_000_000_000}, {"type": "concurrency", "max": 1_000_000}]
+_MORE = [
+    *_LIMITS,
+    {"type": "tokens", "per": "minute", "max": 1_000_000_000_000},
+    {"type": "requests", "per": "day", "max": 1_000_000_000},
+    {"type": "budget", "per": "month", "max": "1000000"},
+]
 
 
 class Unusable(Exception):
@@ -34,16 +40,16 @@ class Unusable(Exception):
 class Installation:
     """What runs, and what its ledger says of the key that is measured."""
 
-    def __init__(self, target: Target, admin: httpx.Client, key_id: str, logs: Path) -> None:
+    def __init__(self, target: Target, admin: httpx.Client, key_ids: tuple[str, ...], logs: Path) -> None:
         self.target = target
         self._logs = logs
         self._admin = admin
-        self._key_id = key_id
+        self._key_ids = key_ids
 
     def rows(self) -> int:
-        """Requests of the key that are in the ledger, without the one that `_wait_for_answer` made."""
-        found: int = _answer(self._admin.get(f"/keys/{self._key_id}"))["usage"]["requests"]
-        return found - 1
+        """Requests of the keys that are in the ledger, without those that `_wait_for_answer` made."""
+        found: list[int] = [_answer(self._admin.get(f"/keys/{one}"))["usage"]["requests"] for one in self._key_ids]
+        return sum(found) - len(found)
 
     def complaints(self) -> list[str]:
         """What its processes logged as errors: file, event, and the last line of the exception."""
@@ -74,16 +80,20 @@ def poolgate(upstream: int, *, gateway_core: int, core: int) -> Generator[Instal
             worker = _one(found, "gateway.cli gateway")
             pin(worker, gateway_core)
             with httpx.Client(base_url=f"{ready['admin']}/admin/v1", timeout=30) as admin:
-                key_id, key = _set_up(admin, ready["owner"], upstream)
+                _account(admin, ready["owner"], upstream)
+                keys = [_key(admin, limits) for limits in (_LIMITS, _MORE)]
+                headers, limited = ((f"x-api-key: {key}", "anthropic-version: 2023-06-01") for _, key in keys)
                 target = Target(
                     "poolgate",
                     int(ready["gateway"].rpartition(":")[2]),
                     workers=(worker,),
-                    headers=(f"x-api-key: {key}", "anthropic-version: 2023-06-01"),
+                    headers=headers,
+                    limited=limited,
                     background=(_one(found, "gateway.cli jobs"),),
                 )
-                _wait_for_answer(target)
-                yield Installation(target, admin, key_id, home / "logs")
+                for one in (headers, limited):
+                    _wait_for_answer(target.port, one)
+                yield Installation(target, admin, tuple(key_id for key_id, _ in keys), home / "logs")
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -119,8 +129,8 @@ def _one(found: dict[int, str], words: str) -> int:
     return pids[0]
 
 
-def _set_up(admin: httpx.Client, owner: dict[str, str], upstream: int) -> tuple[str, str]:
-    """Log in, change the one-time password, make the account and the key; the key's id and the key."""
+def _account(admin: httpx.Client, owner: dict[str, str], upstream: int) -> None:
+    """Log in, change the one-time password, make the account."""
     _log_in(admin, owner["email"], owner["password"])
     changed = secrets.token_urlsafe(24)
     _answer(admin.post("/me/password", json={"current": owner["password"], "new": changed}))
@@ -131,11 +141,15 @@ def _set_up(admin: httpx.Client, owner: dict[str, str], upstream: int) -> tuple[
         "credentials": {"api_key": "bench"},
     }
     _answer(admin.post("/accounts", json=account))
+
+
+def _key(admin: httpx.Client, limits: list[dict[str, Any]]) -> tuple[str, str]:
+    """A new key's id, and the key."""
     key = {
         "name": "bench",
         "platforms": ["claude-console"],
         "models": ["*"],
-        "limits": _LIMITS,
+        "limits": limits,
         # A stream that this client leaves is left by the gateway too, so that its row comes at once.
         "on_disconnect": "abort",
     }
@@ -143,13 +157,13 @@ def _set_up(admin: httpx.Client, owner: dict[str, str], upstream: int) -> tuple[
     return made["id"], made["secret"]
 
 
-def _wait_for_answer(target: Target) -> None:
+def _wait_for_answer(port: int, said: tuple[str, ...]) -> None:
     """A change of the configuration takes up to two seconds to reach a gateway; what it refuses makes no row."""
-    headers = dict(header.split(": ", 1) for header in target.headers)
+    headers = dict(header.split(": ", 1) for header in said)
     body = prompt("claude-sonnet-4-5", False, 2, 0)
     deadline = time.monotonic() + _SETTLE
     while True:
-        answer = httpx.post(f"http://127.0.0.1:{target.port}/v1/messages", headers=headers, content=body, timeout=10)
+        answer = httpx.post(f"http://127.0.0.1:{port}/v1/messages", headers=headers, content=body, timeout=10)
         if answer.is_success:
             return
         if time.monotonic() > deadline:

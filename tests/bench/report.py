@@ -9,6 +9,7 @@ from tests.bench.measure import HELD, SLOW, Sample
 
 #: What the first slice must reach, on one core of a small machine.
 MOST_CPU = 300.0
+MOST_LIMITED = 1.1
 MOST_CPU_OF_CHUNK = 60.0
 MOST_MEMORY = 30.0
 MOST_ADDED = 5.0
@@ -24,6 +25,10 @@ class Figures(Struct, frozen=True):
     """Share of its core that the gateway used while all connections asked; below 0.9 the load was the limit."""
     cpu: float | None = None
     cpu_least: float | None = None
+    cpu_limited: float | None = None
+    """With four limits and a budget on the key."""
+    limited: float | None = None
+    """That, by what the other key's requests of the same round cost: the median of the rounds."""
     p50: float | None = None
     p99: float | None = None
     added_p50: float | None = None
@@ -56,6 +61,11 @@ def figures(samples: Sequence[Sample], target: str) -> Figures:
     busy, lone = _by_round(samples, target, "busy"), _by_round(samples, target, "lone")
     streams, held = _by_round(samples, target, "streams"), _by_round(samples, target, "held")
     slow = _by_round(samples, target, "slow").values()
+    limited = _by_round(samples, target, "limited")
+    ratios = [
+        _ratio(sum(_cpu({number: limited[number]}, "requests")), sum(_cpu({number: busy[number]}, "requests")))
+        for number in sorted(limited.keys() & busy.keys())
+    ]
     proxied = target != "direct"
     both = sorted(lone.keys() & direct.keys()) if proxied else []
     return Figures(
@@ -63,6 +73,8 @@ def figures(samples: Sequence[Sample], target: str) -> Figures:
         used=_median(sample.cpu / sample.load["seconds"] for sample in busy.values()) if proxied else None,
         cpu=_median(_cpu(busy, "requests")) if proxied else None,
         cpu_least=min(_cpu(busy, "requests"), default=None) if proxied else None,
+        cpu_limited=_median(_cpu(limited, "requests")),
+        limited=_median(ratio for ratio in ratios if ratio is not None),
         p50=_median(sample.load["p50"] for sample in lone.values()),
         p99=_median(sample.load["p99"] for sample in lone.values()),
         added_p50=_median(lone[number].load["p50"] - direct[number].load["p50"] for number in both),
@@ -85,6 +97,7 @@ def gates(found: dict[str, Figures], rows: int, asked: int) -> list[Gate]:
     ratio = None if nginx is None else _ratio(mine.added_p50, nginx.added_p50)
     return [
         _at_most("CPU µs per request", mine.cpu, MOST_CPU),
+        _at_most("CPU with four limits and a budget ÷ without", mine.limited, MOST_LIMITED),
         _at_most("CPU µs per SSE chunk", mine.cpu_of_chunk, MOST_CPU_OF_CHUNK),
         _at_most("KB memory per idle stream", mine.memory, MOST_MEMORY),
         Gate("slow streams at once", mine.slow_streams, SLOW, (mine.slow_streams or 0) >= SLOW),
@@ -121,6 +134,7 @@ def verdict(gate: Gate) -> str:
 _ROWS = (
     ("CPU µs per request, 16 connections, 1 KB", "cpu", 1),
     ("  least of the rounds", "cpu_least", 1),
+    ("  with four limits and a budget on the key", "cpu_limited", 1),
     ("requests/s on one core", "rps", 0),
     ("  share of that core used", "used", 2),
     ("p50 µs at one connection", "p50", 0),

@@ -11,6 +11,8 @@ class Target(Struct, frozen=True):
     workers: tuple[int, ...] = ()
     """The processes of the gateway that handle requests; none for the upstream itself."""
     headers: tuple[str, ...] = ()
+    limited: tuple[str, ...] = ()
+    """The headers of a key that has more limits, where there is one."""
     background: tuple[int, ...] = ()
     """The processes that write what was used; their time is shown beside."""
 

@@ -29,7 +29,7 @@ async def used(database_url: str, redis_url: str, tmp_path_factory: pytest.TempP
             yield Used(site, Commands(url, token, home))
 
 
-async def test_what_was_used(used: Used):
+async def test_what_was_used(used: Used, tmp_path: Path):
     site, commands = used.site, used.commands
     assert (
         await commands("usage")
@@ -57,6 +57,22 @@ async def test_what_was_used(used: Used):
     assert f"account_id\t{account}\n" in one
     assert f"\n{account}\tclaude-console\tsandbox-tokens-1\t200\t" in one
     assert (await commands.json(f"requests {ids[0]}"))["attempts"][0]["account_id"] == account
+
+    for form, heading in (("csv", 1), ("jsonl", 0)):
+        target = tmp_path / f"rows.{form}"
+        await commands(f"requests export --key {key} --format {form} --output {target}")
+        lines = target.read_text().splitlines()
+        assert (len(lines), all(found in line for found, line in zip(ids, lines[heading:], strict=True))) == (
+            3 + heading, True,
+        )  # fmt: skip
+        assert target.stat().st_mode & 0o777 == 0o600
+    printed = (await commands(f"usage export --by model,provider --key {key}")).stdout_bytes
+    assert printed.startswith(b"model,provider,requests,") and printed.count(b"\r\n") == 4
+    largest = await commands.json(f"usage --by model --key {key} --sort output_tokens")
+    assert [group["output_tokens"] for group in largest["data"]] == [3, 2, 1]
+    assert (await commands.json(["requests", "--json", ids[0]]))["request_id"] == ids[0]
+    assert "come after the word" in (await commands("usage --by key export", expect=2)).stderr
+    assert "is not an id" in (await commands("requests a/b", expect=2)).stderr
 
     sums = await commands.json(f"usage --by key,model --key {key}")
     assert [group["output_tokens"] for group in sums["data"]] == [1, 2, 3]

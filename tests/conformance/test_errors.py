@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anthropic
+import ollama
 import openai
 import pytest
 import pytest_asyncio
@@ -24,7 +25,9 @@ PLATFORMS = {
     "openai_chat": "openai",
     "openai_responses": "openai-responses",
     "gemini": "gemini",
+    "ollama": "ollama",
 }
+RAISED = (anthropic.APIError, openai.APIError, google.APIError, ollama.ResponseError)
 PROTOCOLS = tuple(PLATFORMS)
 GOOD = "sandbox-echo"
 
@@ -67,6 +70,11 @@ async def asked(site: Site, protocol: str, ask: Ask) -> Any:
                 return await client.aio.models.generate_content(model=ask.model, contents="Hello")
             finally:
                 await client.aio.aclose()
+        case "ollama":
+            header = {"authorization": f"Bearer {ask.key}", **ask.headers}
+            async with ollama.AsyncClient(url, headers=header, timeout=20, trust_env=False) as client:
+                made: Any = await client.chat(ask.model, words, stream=ask.stream)
+                return [event async for event in made] if ask.stream else made
         case _:
             async with openai.AsyncOpenAI(
                 base_url=url + "/v1", api_key=ask.key, max_retries=0, timeout=20, default_headers=ask.headers
@@ -104,6 +112,8 @@ SERVER = google.ServerError
 def check(protocol: str, row: Row, raised: Exception) -> Any:
     """The exception is the SDK's own, and the body is the protocol's. Gives the answer, for its headers."""
     vendor: Any = anthropic if protocol == "anthropic" else openai
+    if protocol == "ollama":
+        return check_ollama(row, raised)
     if protocol == "gemini":
         assert type(raised) is row.google
         about: Any = raised
@@ -133,8 +143,21 @@ def check(protocol: str, row: Row, raised: Exception) -> Any:
     return about.response
 
 
+def check_ollama(row: Row, raised: Exception) -> Any:
+    """Its errors are a sentence: the status alone says which."""
+    assert isinstance(raised, ollama.ResponseError)
+    assert raised.status_code == row.status
+    cause: Any = raised.__context__
+    answer = cause.response
+    assert answer.json() == {"error": raised.error}
+    assert raised.error
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-request-id"].startswith("req_")
+    return answer
+
+
 async def provoke(site: Site, protocol: str, ask: Ask, row: Row) -> Any:
-    with pytest.raises((anthropic.APIError, openai.APIError, google.APIError)) as caught:
+    with pytest.raises(RAISED) as caught:
         await asked(site, protocol, ask)
     return check(protocol, row, caught.value)
 
@@ -422,11 +445,12 @@ async def test_our_own_fault(site: Site, protocol: str, monkeypatch: pytest.Monk
 async def test_the_requests_own_fault_passes_unchanged(site: Site, protocol: str, status: int) -> None:
     ask = await alone(site, protocol)
     ask.model = f"sandbox-error-{status}"
-    with pytest.raises((anthropic.APIStatusError, openai.APIStatusError, google.ClientError)) as caught:
+    with pytest.raises(RAISED) as caught:
         await asked(site, protocol, ask)
     about: Any = caught.value
     assert (about.code if protocol == "gemini" else about.status_code) == status
-    told = str(about.details if protocol == "gemini" else about.response.text)
+    told = about.details if protocol == "gemini" else about.error if protocol == "ollama" else about.response.text
+    told = str(told)
     assert "poolgate" not in told
     assert '"code":"invalid_request"' not in told
 
@@ -442,8 +466,12 @@ async def test_a_stream_that_breaks(site: Site, protocol: str, cut: str) -> None
         assert events[-1].type == "response.failed"
         assert events[-1].response.error.code
         return
-    with pytest.raises((anthropic.APIError, openai.APIError, google.APIError)) as caught:
+    with pytest.raises(RAISED) as caught:
         await asked(site, protocol, ask)
     about: Any = caught.value
+    if protocol == "ollama":
+        said = "The upstream stopped sending." if "stall" in cut else "The upstream's answer was cut off."
+        assert (about.error, about.status_code) == (said, -1)
+        return
     code = "upstream_timeout" if "stall" in cut else "upstream_error"
     assert code in str(about.details if protocol == "gemini" else about.body).lower()

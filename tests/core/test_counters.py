@@ -1,13 +1,16 @@
 """Counters: named by owner and by what they count, right at every window's edge."""
 
+import itertools
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.counters import BUCKETS, counter
+from gateway.core.counters import BUCKETS, Charge, Taking, amount_of, counter, distinct, read, written
 from gateway.core.domain import Limit
+from gateway.core.ledger import Row
 from gateway.core.limits import parse, window
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
@@ -51,12 +54,16 @@ SAME = [
     ({"max": 5}, {"max": 500}),
     ({"models": ["a", "b"]}, {"models": ["b", "a"]}),
     ({}, {"on_limiter_failure": "closed"}),
+    ({"type": "tokens"}, {"type": "tokens", "reserve": "worst", "max": 9}),
+    ({"type": "budget", "max": "1"}, {"type": "budget", "max": "2.5", "on_limiter_failure": "open"}),
 ]
 OTHER = [
     ({}, {"per": "hour"}), ({}, {"models": ["a"]}), ({"models": ["a"]}, {"platforms": ["a"]}),
     ({"models": ["a", "b"]}, {"models": ["a"], "platforms": ["b"]}), ({"models": ["ab"]}, {"models": ["a", "b"]}),
     ({"per": "day"}, {"per": "day", "timezone": "Asia/Tokyo"}), ({"per": {"rolling": "60s"}}, {"per": "minute"}),
     ({}, {"owner": "key_2"}),
+    *(({"type": one}, {"type": two}) for one, two in itertools.combinations(
+        ("requests", "tokens", "input_tokens", "output_tokens", "budget"), 2)),
 ]  # fmt: skip
 
 
@@ -104,3 +111,87 @@ def test_buckets_are_exact_in_doubles(span: int, now: int) -> None:
     assert int((now * BUCKETS * 1.0) // 1 / span // 1) == bucket
     leaves = -(-(bucket + 61) * span // BUCKETS)
     assert span <= leaves - now <= span + -(-span // BUCKETS)
+
+
+# What a request counts
+
+
+def used(**fields: int | None) -> Row:
+    return Row("req_1", 1.0, "ten_1", "key_1", "anthropic", "/v1/messages", "m", False, **fields)  # type: ignore[arg-type]
+
+
+FULL = {
+    "input_tokens": 1, "cache_read_tokens": 10, "cache_write_5m_tokens": 100, "cache_write_1h_tokens": 1000,
+    "output_tokens": 10_000, "reasoning_tokens": 7, "cost": 123,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (FULL, {"requests": 1, "tokens": 11_111, "input_tokens": 1101, "output_tokens": 10_000, "budget": 123}),
+        ({}, {"requests": 1, "tokens": 0, "input_tokens": 0, "output_tokens": 0, "budget": 0}),
+        ({"cost": None, "cache_read_tokens": 9}, {"requests": 1, "tokens": 9, "input_tokens": 0, "budget": 0}),
+    ],
+)
+def test_what_a_row_counts_under_each_type(row: Mapping[str, int | None], expected: Mapping[str, int]) -> None:
+    assert {kind: amount_of(kind, used(**row)) for kind in expected} == expected
+
+
+# Charges
+
+
+charges = st.builds(
+    Charge,
+    st.sampled_from(("S", "D")),
+    st.sampled_from([counter(limit(type="tokens", per=per, max=9), NOW).name for per in ("minute", "day", "total")]),
+    st.integers(1, 1 << 47),
+    st.integers(0, 1 << 43),
+    st.integers(-(1 << 53), 1 << 53),
+)
+
+
+@given(st.lists(charges, max_size=5))
+def test_charges_are_read_as_they_were_written(found: list[Charge]) -> None:
+    assert list(read(written(found))) == found
+    assert {one.type for one in found} <= {"tokens"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x",
+        "S w:k:tokens:minute:x 60000 1",
+        "S w:k:tokens:minute:x 60000 1 2 3",
+        "S w:k:tokens:minute:x 60000 1 many",
+        "S w:k:tokens:minute:x 60000 1.5 2",
+        "S w:k:tokens:minute:x 0 1 2",
+        "S w:k:tokens:minute:x -5 1 2",
+        "D d:k:tokens:day:x -1 1 2",
+        "C c:k:concurrency::x 0 1 1",
+        "S w:k:tokens 60000 1 2",
+        "S w 60000 1 2",
+    ],
+)
+def test_what_is_no_charge_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # of any message: the row is set aside
+        list(read(text))
+
+
+def test_a_charge_knows_its_bucket_and_its_limits_type() -> None:
+    one = counter(limit(type="output_tokens", per={"rolling": "5h"}), NOW)
+    (charge,) = read(Taking(one, 5, 1_790_000_000_123).charge(9))
+    assert (charge.kind, charge.name, charge.span, charge.at, charge.amount) == (
+        "S", one.name, 18_000_000, 1_790_000_000_123, 9,
+    )  # fmt: skip
+    assert (charge.type, charge.bucket) == ("output_tokens", 1_790_000_000_123 * 60 // 18_000_000)
+    (day,) = read(Taking(counter(limit(type="budget", per="day", max="1"), NOW), 5, 1_790_000_000_123).charge(9))
+    assert (day.kind, day.type, day.bucket) == ("D", "budget", 0)
+
+
+def test_the_first_of_each_name_is_what_counts() -> None:
+    first, same, other = (
+        Taking(counter(limit(max=most, per=per), NOW), most, 0)
+        for most, per in ((5, "minute"), (9, "minute"), (7, "hour"))
+    )
+    assert distinct([first, other, same, other]) == [first, other]

@@ -6,13 +6,26 @@ from collections.abc import AsyncGenerator
 import msgspec
 import pytest_asyncio
 from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.testing import capture_logs
 
+from gateway.core import db
 from gateway.core.counters import counter
-from gateway.core.inspection import forget, read_limits, read_state, recover, reset_limits
+from gateway.core.inspection import (
+    forget,
+    lift_committed,
+    once_committed,
+    read_limits,
+    read_state,
+    recover,
+    reset_limits,
+    used_up,
+)
 from gateway.core.learned import Window, learned
 from gateway.core.learned import encode as encode_learned
 from gateway.core.limits import parse
-from gateway.core.names import tenant_prefix
+from gateway.core.names import tag_of, tenant_prefix
 from gateway.core.redis import client, connector
 from gateway.core.scripts import ADMIT, MARK, Scripts, scripts
 from gateway.core.state import BREAKER, HALF_OPEN_FOR, State, encode, rfc3339
@@ -34,16 +47,22 @@ async def hot(redis: Redis, clean_redis: str) -> AsyncGenerator[Scripts]:
         yield made
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def sessions(database_url: str) -> AsyncGenerator[db.Sessions]:
+    async with db.engine(database_url) as engine:
+        yield db.sessions(engine)
+
+
 async def mark(hot: Scripts, account: str, scope: str, state: State | None, at: float = 0.0) -> None:
     entry = {"scope": scope, "at": at or time.time(), "state": state}
     told = b"" if state is None else encode(state)
     await hot.run(MARK, PREFIX, (account, scope, told, msgspec.json.encode(entry)))
 
 
-async def admit(hot: Scripts, identity: str, limits, account: str = "a") -> list:
+async def admit(hot: Scripts, identity: str, limits, account: str = "a", amount: int = 1) -> list:
     counters = [counter(limit, time.time()) for limit in limits]
-    flat = [part for one in counters for part in (one.kind, one.name, one.limit.max, one.span)]
-    head = [identity, 60_000, "{}", "", 1, "", "busy", "1", "", "", len(counters), len(counters)]
+    flat = [part for one in counters for part in (one.kind, one.name, one.limit.max, one.span, amount)]
+    head = [identity, 60_000, "{}", "", 1, "", "busy", "1", "", "", len(counters), len(counters), "key_1"]
     arguments = [*head, *flat, 1, account, 0, 1, "", ""]
     return await hot.run(ADMIT, PREFIX, arguments)
 
@@ -135,6 +154,25 @@ async def test_recovering_lifts_all_of_this_account_only(redis: Redis, hot: Scri
     assert await recover(redis, TENANT, "a", "usr_1") == 0
 
 
+async def test_what_waits_for_a_commit_is_lifted_once(redis: Redis, hot: Scripts) -> None:
+    for owner in ("a", "prx_1"):
+        await mark(hot, owner, "account", State("limit", time.time() + 60))
+    async with AsyncSession() as session:
+        once_committed(session, recover, TENANT, "a", "usr_1")
+        once_committed(session, forget, TENANT, "prx_1", "usr_1")
+        assert not (await read_state(redis, TENANT, "a"))["usable"]
+        async with client("redis://127.0.0.1:9") as nowhere:
+            with capture_logs() as logs:
+                await lift_committed(session, nowhere)
+        assert [line["owner"] for line in logs] == ["a", "prx_1"]
+        once_committed(session, recover, TENANT, "a", "usr_1")
+        await lift_committed(session, redis)
+        assert (await read_state(redis, TENANT, "a", "prx_1"))["reason"] == "limit"  # the proxy's is left
+        await mark(hot, "a", "account", State("money", time.time() + 90))
+        await lift_committed(session, redis)
+    assert (await read_state(redis, TENANT, "a"))["reason"] == "money"
+
+
 LIMITS = parse(
     [
         {"type": "requests", "per": "minute", "max": 3},
@@ -154,7 +192,28 @@ async def test_limits_unused(redis: Redis) -> None:
     assert shown[1]["per"] == {"rolling": "7s"}
 
 
-async def test_limits_used_and_reset(redis: Redis, hot: Scripts) -> None:
+async def test_amounts_and_money(redis: Redis, hot: Scripts) -> None:
+    limits = parse(
+        [
+            {"type": "tokens", "per": "hour", "max": 9000},
+            {"type": "budget", "per": "total", "max": "20.00"},
+            {"type": "budget", "per": {"rolling": "5h"}, "max": "0.000000123"},
+        ],
+        owner="key_2",
+    )
+    shown = await read_limits(redis, TENANT, limits)
+    assert [(one["max"], one["used"], one["remaining"]) for one in shown] == [
+        (9000, 0, 9000), ("20", "0", "20"), ("0.000000123", "0", "0.000000123"),
+    ]  # fmt: skip
+    assert (await admit(hot, "x", limits, amount=120))[0] == b"ok"
+    shown = await read_limits(redis, TENANT, limits)
+    assert [(one["used"], one["remaining"]) for one in shown] == [
+        (120, 8880), ("0.00000012", "19.99999988"), ("0.00000012", "0.000000003"),
+    ]  # fmt: skip
+    assert not (await used_up(redis, TENANT, limits))[0]
+
+
+async def test_limits_used_and_reset(redis: Redis, hot: Scripts, sessions: db.Sessions) -> None:
     before = time.time()
     for name in ("x", "y"):
         assert (await admit(hot, name, LIMITS))[0] == b"ok"
@@ -167,7 +226,20 @@ async def test_limits_used_and_reset(redis: Redis, hot: Scripts) -> None:
         said = refused[3] + refused[4 + 2 * at + 1]
         assert abs(moment(shown[at]["resets_at"]) - said / 1000) < 0.002
     assert before + 7 <= moment(shown[1]["resets_at"]) <= time.time() + 7 * 61 / 60 + 0.01
-    await reset_limits(redis, TENANT, LIMITS)
+    names = [counter(limit, time.time()).name for limit in LIMITS]
+    async with sessions.begin() as session:
+        for tag in (tag_of(TENANT), tag_of(TENANT) ^ 1):
+            for name in (*names, "w:other"):
+                await session.execute(
+                    text("INSERT INTO counters (tag, name, bucket, span, amount) VALUES (:tag, :name, 5, 60, 2)"),
+                    {"tag": tag, "name": name},
+                )
+        await reset_limits(redis, session, TENANT, LIMITS)
+        left = (await session.execute(text("SELECT tag, name FROM counters ORDER BY tag, name"))).all()
+        # What is forgotten does not come back when Redis loses it; what is another tenant's stays.
+        assert {name for tag, name in left if tag == tag_of(TENANT)} == {"w:other", names[-1]}
+        assert len([name for tag, name in left if tag != tag_of(TENANT)]) == 6
+        await session.rollback()
     shown = await read_limits(redis, TENANT, LIMITS)
     assert [one["used"] for one in shown] == [0, 0, 0, 0, 2]  # what runs goes on running
     assert (await admit(hot, "z", LIMITS))[0] == b"ok"

@@ -1,6 +1,7 @@
 """Limits as operators write them: every field, every period, every time zone; errors that name what is wrong."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.domain import Limit, Period
-from gateway.core.limits import InvalidLimit, all_of, describe, parse, window
+from gateway.core.limits import InvalidLimit, all_of, describe, parse, shown, window
 
 MINUTE = {"type": "requests", "per": "minute", "max": 60}
 
@@ -43,8 +44,8 @@ def test_every_field() -> None:
     }  # fmt: skip
     (limit,) = parse([given], scope="tenant", owner="ten_1")
     assert limit == Limit(
-        "requests", 0, Period("day", None), "Asia/Shanghai", ("claude-*", "gpt-5"), ("claude",), "closed", "tenant",
-        "ten_1",
+        "requests", 0, Period("day", None), "Asia/Shanghai", ("claude-*", "gpt-5"), ("claude",), "closed",
+        scope="tenant", owner="ten_1",
     )  # fmt: skip
     assert parse([{"type": "concurrency", "max": 5}]) == (Limit("concurrency", 5),)
     assert hash(limit) == hash(parse([given], scope="tenant", owner="ten_1")[0])
@@ -107,11 +108,103 @@ def test_what_is_wrong_is_named(field: str, items) -> None:
     assert caught.value.message
 
 
-@pytest.mark.parametrize("kind", ["tokens", "input_tokens", "output_tokens", "budget"])
-def test_types_of_later_are_refused_clearly(kind: str) -> None:
-    with pytest.raises(InvalidLimit, match=f"{kind} are not enforced yet") as caught:
-        parse([MINUTE, {"type": kind, "per": "day", "max": "20.00"}])
-    assert caught.value.field == "limits[1].type"
+DEFAULTS = [
+    ({"type": "requests", "per": "minute", "max": 60}, ("open", "expected", 0)),
+    ({"type": "tokens", "per": "minute", "max": 200_000}, ("open", "expected", 0)),
+    ({"type": "input_tokens", "per": "hour", "max": 0}, ("open", "expected", 0)),
+    ({"type": "output_tokens", "per": {"rolling": "5h"}, "max": 2**53 - 1}, ("open", "expected", 0)),
+    ({"type": "concurrency", "max": 5}, ("open", "expected", 0)),
+    ({"type": "budget", "per": "day", "max": "20.00"}, ("closed", "worst", 0)),
+    ({"type": "tokens", "per": "day", "max": 5, "reserve": "worst"}, ("open", "worst", 0)),
+    ({"type": "output_tokens", "per": "day", "max": 5, "reserve": "expected"}, ("open", "expected", 0)),
+    ({"type": "budget", "per": "week", "max": 20, "reserve": "expected"}, ("closed", "expected", 0)),
+    ({"type": "budget", "per": "month", "max": "1", "on_limiter_failure": "open"}, ("open", "worst", 0)),
+    ({"type": "concurrency", "max": 5, "queue_ms": 0}, ("open", "expected", 0)),
+    ({"type": "concurrency", "max": 5, "queue_ms": 60_000}, ("open", "expected", 60_000)),
+]
+
+
+@pytest.mark.parametrize(("item", "expected"), DEFAULTS)
+def test_each_type_with_what_is_taken_for_granted(item: dict[str, Any], expected: tuple[str, str, int]) -> None:
+    (limit,) = parse([item])
+    assert limit.type == item["type"]
+    assert (limit.on_limiter_failure, limit.reserve, limit.queue_ms) == expected
+
+
+TOKENS, BUDGET, CONCURRENCY = DEFAULTS[1][0], DEFAULTS[5][0], DEFAULTS[4][0]
+WRONG_OF_A_TYPE = [
+    *[
+        ("limits[0].max", {**TOKENS, "max": value})
+        for value in ("200000", "20.00", 1.5, -1, None, True, 2**53)
+    ],
+    *[
+        ("limits[0].max", {**BUDGET, "max": value})
+        for value in (
+            None, "", " ", "x", "-1", "-0.01", "+1", "20,00", "1e3", "1_000", " 20", "20 ", "20.", ".5", "$20", "٢٠",
+            "Infinity", "NaN", "0x10", 20.5, 20.0, -1, True, [], {}, "9007200", 9_007_200, "9" * 5000, 10**4000,
+            "0.0000000001", "1.0000000001", "9007199.0000000000000000000000000000001", "0." + "0" * 50 + "1",
+        )
+    ],
+    ("limits[0].max", {"type": "budget", "per": "day"}),
+    *[("limits[0].per", {"type": kind, "max": 1}) for kind in ("tokens", "input_tokens", "output_tokens", "budget")],
+    *[("limits[0].reserve", {**TOKENS, "reserve": value}) for value in (None, "", "most", 1, [], {}, "Worst")],
+    *[("limits[0].reserve", {**BUDGET, "reserve": value}) for value in (None, "none")],
+    *[
+        ("limits[0].reserve", {**one, "reserve": "worst"})
+        for one in (MINUTE, CONCURRENCY, {"type": "input_tokens", "per": "day", "max": 1})
+    ],
+    *[
+        ("limits[0].queue_ms", {**CONCURRENCY, "queue_ms": value})
+        for value in (-1, 60_001, 1.0, "5", None, True, [])
+    ],
+    *[("limits[0].queue_ms", {**one, "queue_ms": 5}) for one in (MINUTE, TOKENS, BUDGET)],
+    *[("limits[0].on_limiter_failure", {**BUDGET, "on_limiter_failure": value}) for value in (None, "shut")],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "item"), WRONG_OF_A_TYPE, ids=lambda value: repr(value)[:60])
+def test_what_is_wrong_of_a_type_is_named(field: str, item: dict[str, Any]) -> None:
+    with pytest.raises(InvalidLimit) as caught:
+        parse([item])
+    assert caught.value.field == field
+    assert caught.value.message
+
+
+MONEY = [
+    ("20.00", 20_000_000_000, "20"),
+    ("20", 20_000_000_000, "20"),
+    (20, 20_000_000_000, "20"),
+    (0, 0, "0"),
+    ("0.00", 0, "0"),
+    ("0.000000001", 1, "0.000000001"),
+    ("0.100000000", 100_000_000, "0.1"),
+    ("0.10000000000000000000000000000000000000000", 100_000_000, "0.1"),
+    ("00012.5", 12_500_000_000, "12.5"),
+    ("1234567.123456789", 1_234_567_123_456_789, "1234567.123456789"),
+    ("9007199", 9_007_199_000_000_000, "9007199"),
+    ("0.3", 300_000_000, "0.3"),
+    ("100", 100_000_000_000, "100"),
+]
+
+
+@pytest.mark.parametrize(("given", "nano", "written"), MONEY)
+def test_money_is_exact_to_nine_decimals(given: str | int, nano: int, written: str) -> None:
+    (limit,) = parse([{**BUDGET, "max": given}])
+    assert (limit.max, shown(limit, limit.max), describe(limit)["max"]) == (nano, written, written)
+
+
+@given(st.integers(0, 9_007_199_000_000_000))
+def test_money_that_is_shown_reads_as_the_same(nano: int) -> None:
+    (limit,) = parse([BUDGET])
+    written = shown(limit, nano)
+    assert isinstance(written, str)
+    assert "e" not in written.lower()
+    assert parse([{**BUDGET, "max": written}])[0].max == nano
+
+
+def test_of_other_types_numbers_are_shown() -> None:
+    for item in (MINUTE, TOKENS, CONCURRENCY):
+        assert shown(parse([item])[0], 1500) == 1500
 
 
 json_values = st.recursive(
@@ -119,8 +212,9 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-NAMES = ["type", "per", "max", "timezone", "models", "platforms", "on_limiter_failure"]
-near = st.lists(st.fixed_dictionaries({"type": st.just("requests")}, optional=dict.fromkeys(NAMES[1:], json_values)))
+NAMES = ["per", "max", "timezone", "models", "platforms", "on_limiter_failure", "reserve", "queue_ms"]
+TYPES = st.sampled_from(["requests", "tokens", "input_tokens", "output_tokens", "concurrency", "budget"])
+near = st.lists(st.fixed_dictionaries({"type": TYPES}, optional=dict.fromkeys(NAMES, json_values)))
 
 
 @given(json_values | near)
@@ -219,3 +313,6 @@ def test_described_as_written() -> None:
         assert {**item, "scope": "key"} == describe(parse([item])[0])
     daily = {"type": "requests", "per": "day", "max": 5, "timezone": "Asia/Tokyo", "scope": "key"}
     assert describe(calendar("day", "Asia/Tokyo")) == {**daily, "max": 1}
+    assert describe(parse([{**BUDGET, "max": "20.50"}])[0]) == {
+        "type": "budget", "per": "day", "max": "20.5", "timezone": "UTC", "scope": "key",
+    }  # fmt: skip

@@ -3,13 +3,32 @@
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from gateway.core.prices import Price, Table, Tier, cost, shipped
+from gateway.core.prices import (
+    ALWAYS,
+    CLASSES,
+    InvalidPrice,
+    Price,
+    Table,
+    Tier,
+    check,
+    cost,
+    history,
+    layers,
+    max_output,
+    plain,
+    priced,
+    product,
+    shipped,
+    stacked,
+)
+from gateway.platforms import PLATFORMS
 
 TABLE = shipped()
 TODAY = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
@@ -21,6 +40,7 @@ class Count(Struct, frozen=True):
     cache_write_5m_tokens: int = 0
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 MILLION_IN = Count(input_tokens=1_000_000)
@@ -242,3 +262,234 @@ def test_the_multiplier_applies_once_to_everything() -> None:
     assert cost(table(price), "p", "m", TODAY, count) == 3_010_000_000
     assert cost(table(price), "p", "m", TODAY, count, "1.5") == 4_515_000_000
     assert cost(table(price), "p", "m", TODAY, count, "0") == 0
+
+
+def test_the_shipped_table_passes_its_own_check() -> None:
+    for price in TABLE.prices:
+        check(price)
+    assert {price.reasoning for price in TABLE.prices} == {None}
+
+
+def test_every_shipped_platform_is_one_of_ours() -> None:
+    """`vertex*` is a name that accounts of `gemini` do not have: it never stands alone."""
+    for price in TABLE.prices:
+        assert (
+            any(cost(TABLE, name, price.model, TODAY, Count()) is not None for name in PLATFORMS) or "[" in price.model
+        )
+        assert set(price.platforms) != {"vertex*"}
+
+
+# Reasoning
+
+
+def test_reasoning_has_its_own_price_within_the_output() -> None:
+    price = Price("m", Decimal(1), Decimal(2), reasoning=Decimal(5), tiers=(Tier(10, Decimal(1), Decimal(2)),))
+    assert cost(table(price), "p", "m", TODAY, Count(output_tokens=10, reasoning_tokens=4)) == (6 * 2 + 4 * 5) * 1000
+    assert cost(table(price), "p", "m", TODAY, Count(output_tokens=3, reasoning_tokens=4)) == 3 * 5 * 1000
+    # A tier that names no price of its own for it has none.
+    assert cost(table(price), "p", "m", TODAY, Count(11, output_tokens=10, reasoning_tokens=4)) == (11 + 20) * 1000
+    cheap = Price("m", Decimal(1), Decimal(2), reasoning=Decimal(0))
+    assert cost(table(cheap), "p", "m", TODAY, Count(output_tokens=10, reasoning_tokens=4)) == 12 * 1000
+    without = Price("m", Decimal(1), Decimal(2))
+    assert cost(table(without), "p", "m", TODAY, Count(output_tokens=10, reasoning_tokens=4)) == 20 * 1000
+
+
+_rates = st.fixed_dictionaries(
+    {"input": _rate, "output": _rate},
+    optional=dict.fromkeys(("cache_read", "cache_write_5m", "cache_write_1h", "reasoning"), _optional),
+)
+
+
+@given(
+    rates=_rates, above=_rates, limit=st.integers(1, 10**6), counts=st.tuples(*[st.integers(0, 10**6)] * 6),
+    per_request=_rate, multiplier=_multiplier,
+)  # fmt: skip
+def test_the_whole_is_the_sum_of_its_parts(
+    rates: dict[str, Any], above: dict[str, Any], limit: int, counts: tuple[int, ...], per_request: Decimal,
+    multiplier: str,
+) -> None:  # fmt: skip
+    fresh, read, short, long, output, thought = counts
+    price = Price("m", per_request=per_request, tiers=(Tier(limit, **above),), **rates)
+    used = above if fresh + read + short + long > limit else rates
+    thought = min(thought, output)
+    parts = [
+        (fresh, used["input"]),
+        *((count, used.get(name)) for count, name in ((read, "cache_read"), (short, "cache_write_5m"))),
+        (long, used.get("cache_write_1h")),
+    ]
+    exact = sum((count * Fraction(used["input"] if rate is None else rate) for count, rate in parts), Fraction(0))
+    of_thought = used.get("reasoning")
+    exact += (output - thought) * Fraction(used["output"])
+    exact += thought * Fraction(used["output"] if of_thought is None else of_thought)
+    exact = (exact / 1_000_000 + Fraction(per_request)) * Fraction(multiplier) * 10**9
+    found = cost(table(price), "p", "m", TODAY, Count(fresh, read, short, long, output, counts[5]), multiplier)
+    assert found == round(exact)
+
+
+# Versions on top of each other
+
+DAY = 86_400.0
+
+
+def version(name: str, effective_at: float, *prices: Price) -> Table:
+    return Table(name, "USD", prices, f"prv_{name}", effective_at, "manual")
+
+
+def flat(model: str, amount: int, *platforms: str, **more: Any) -> Price:
+    return Price(model, Decimal(amount), Decimal(amount), platforms or ("*",), **more)
+
+
+def said(of: Table, model: str, at: float = TODAY, platform: str = "p", **more: Any) -> tuple[int, str] | None:
+    found = priced(of, platform, (model,), at, Count(input_tokens=1000), **more)
+    return found and (found[0] // 1_000_000, found[1])
+
+
+def test_a_version_wins_for_what_it_names_from_its_moment_on() -> None:
+    base = table(flat("a", 1), flat("b", 1))
+    stack = stacked(base, [version("one", TODAY, flat("a", 2)), version("two", TODAY + DAY, flat("a", 3, "p"))])
+    assert [layer.version for layer in layers(stack)] == ["two", "one", "test"]
+    assert said(stack, "a", TODAY - 1) == (1, "test")
+    assert said(stack, "a", TODAY) == (2, "one")
+    assert said(stack, "a", TODAY + DAY - 0.001) == (2, "one")
+    assert said(stack, "a", TODAY + DAY) == (3, "two")
+    assert said(stack, "a", TODAY + DAY, platform="q") == (2, "one")
+    assert said(stack, "b", TODAY + DAY) == (1, "test")
+    assert said(stack, "c", TODAY + DAY) is None
+
+
+def test_a_newer_pattern_wins_over_an_older_name() -> None:
+    stack = stacked(table(flat("model-x", 1)), [version("one", TODAY, flat("model-*", 2))])
+    assert said(stack, "model-x") == (2, "one")
+
+
+def test_prices_of_the_base_begin_while_a_version_stands_on_it() -> None:
+    new = flat("a", 5, since=date(2026, 11, 21))
+    stack = stacked(table(flat("a", 1), new), [version("one", TODAY + 2 * DAY, flat("a", 9))])
+    found = history(stack, "p", "a")
+    assert [(one.table.version, one.price.input) for one in found] == [("one", 9), ("test", 5), ("test", 1)]
+    assert [one.since for one in found] == [
+        TODAY + 2 * DAY, datetime(2026, 11, 21, tzinfo=UTC).timestamp(), datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+    ]  # fmt: skip
+    hidden = stacked(table(flat("a", 1), new), [version("one", TODAY, flat("a", 9))])
+    assert [one.price.input for one in history(hidden, "p", "a")] == [9, 1]
+
+
+def test_a_new_stack_forgets_what_the_old_one_said() -> None:
+    base = table(flat("a", 1))
+    first = stacked(base, [version("one", TODAY, flat("a", 2))])
+    assert said(first, "a") == (2, "one")
+    assert said(stacked(base, []), "a") == (1, "test")
+    assert said(first, "a") == (2, "one")
+    assert stacked(base, []) is base
+
+
+def test_prices_that_repeat_are_kept_once() -> None:
+    versions = [version(str(n), TODAY + n, flat("a", 2), flat("b", n)) for n in range(3)]
+    top, middle, lowest, _ = layers(stacked(table(), versions))
+    assert top.prices[0] is middle.prices[0] is lowest.prices[0]
+
+
+def test_the_first_name_that_has_a_price_says_it() -> None:
+    of = table(flat("asked", 1), flat("used", 2))
+    count = Count(input_tokens=1)
+    assert priced(of, "p", ("used", "asked"), TODAY, count) == (2000, "test")
+    assert priced(of, "p", ("deployment", "asked"), TODAY, count) == (1000, "test")
+    assert priced(of, "p", ("deployment", "other"), TODAY, count) is None
+    assert priced(of, "p", (), TODAY, count) is None
+
+
+def test_a_price_that_comes_later() -> None:
+    """The first that came, and not before it holds; what was in force goes before it."""
+    stack = stacked(table(), [version("one", TODAY, flat("a", 2)), version("two", TODAY + DAY, flat("a", 3))])
+    assert said(stack, "a", TODAY - 5) is None
+    assert said(stack, "a", TODAY - 5, until=TODAY - 1) is None
+    assert said(stack, "a", TODAY - 5, until=TODAY) == (2, "one")
+    assert said(stack, "a", TODAY - 5, until=TODAY + 9 * DAY) == (2, "one")
+    assert said(stack, "a", TODAY + DAY, until=TODAY + 9 * DAY) == (3, "two")
+    assert said(stack, "x", TODAY - 5, until=TODAY + 9 * DAY) is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.sampled_from("ab*"), st.integers(1, 9)), max_size=6), st.integers(-1, 6)
+)
+def test_what_is_in_force_is_the_newest_that_names_it(made: list[tuple[int, str, int]], at: int) -> None:
+    versions = sorted(
+        (version(str(n), TODAY + moment, flat(model, amount)) for n, (moment, model, amount) in enumerate(made)),
+        key=lambda one: one.effective_at,
+    )
+    stack = stacked(table(flat("a", 10)), versions)
+    expected: tuple[int, str] | None = (10, "test")
+    for one in versions:
+        if one.effective_at <= TODAY + at and one.prices[0].model in ("a", "*"):
+            expected = (int(one.prices[0].input), one.version)
+    assert said(stack, "a", TODAY + at) == expected
+
+
+# The most that a model can write
+
+
+@pytest.mark.parametrize(
+    ("platform", "model", "most"),
+    [
+        ("claude-official", "claude-sonnet-4-5-20250929", 64_000),
+        ("claude-official", "claude-3-haiku-20240307", 4_096),
+        ("bedrock", "us.anthropic.claude-opus-4-1-20250805-v1:0", 32_000),
+        ("openai", "gpt-4o-2024-08-06", 16_384),
+        ("azure-openai", "o3-mini", 100_000),
+        ("openai-responses", "gpt-5-codex", 128_000),
+        ("gemini", "gemini-2.5-pro", 65_536),
+        ("openai", "text-embedding-3-small", None),
+        ("openai", "no-such-model", None),
+        ("gemini", "gpt-4o", None),
+    ],
+)
+def test_known_maxima(platform: str, model: str, most: int | None) -> None:
+    assert max_output(TABLE, platform, model) == most
+
+
+def test_a_version_without_a_maximum_leaves_the_one_beneath() -> None:
+    base = table(flat("a", 1, max_output=100))
+    assert max_output(stacked(base, [version("one", TODAY, flat("a", 2))]), "p", "a") == 100
+    assert max_output(stacked(base, [version("one", TODAY, flat("a", 2, max_output=7))]), "p", "a") == 7
+
+
+# What cannot be
+
+
+@pytest.mark.parametrize(
+    ("price", "field"),
+    [
+        (flat("", 1), "model"),
+        (flat("x" * 501, 1), "model"),
+        (Price("m", Decimal(1), Decimal(1), ()), "platforms"),
+        (Price("m", Decimal(1), Decimal(1), ("",)), "platforms"),
+        (Price("m", Decimal(-1), Decimal(1)), "input"),
+        (Price("m", Decimal(1), Decimal("NaN")), "output"),
+        (Price("m", Decimal(1), Decimal("Infinity")), "output"),
+        (Price("m", Decimal(1), Decimal("1000000.1")), "output"),
+        (Price("m", Decimal(1), Decimal("1E-19")), "output"),
+        (Price("m", Decimal(1), Decimal("1E-999999")), "output"),
+        (flat("m", 1, reasoning=Decimal(-1)), "reasoning"),
+        (flat("m", 1, per_request=Decimal(-1)), "per_request"),
+        (flat("m", 1, max_output=0), "max_output"),
+        (flat("m", 1, tiers=(Tier(5, Decimal(1), Decimal(-1)),)), "tiers[0].output"),
+        (flat("m", 1, tiers=(Tier(5, Decimal(1), Decimal(1)), Tier(5, Decimal(1), Decimal(1)))), "tiers"),
+        (flat("m", 1, tiers=(Tier(0, Decimal(1), Decimal(1)),)), "tiers"),
+    ],
+)
+def test_a_price_that_cannot_be_is_refused_by_its_member(price: Price, field: str) -> None:
+    with pytest.raises(InvalidPrice) as refused:
+        check(price)
+    assert refused.value.field == field
+
+
+@given(st.decimals(0, 1000, places=9), st.decimals(0, 1000, places=9))
+def test_multipliers_multiply_exactly(key: Decimal, tenant: Decimal) -> None:
+    assert Fraction(product(plain(key), plain(tenant))) == Fraction(key) * Fraction(tenant)
+    assert product() == "1"
+
+
+def test_the_classes_are_those_of_price_and_tier() -> None:
+    assert set(CLASSES) <= set(Price.__struct_fields__)
+    assert set(CLASSES) == set(Tier.__struct_fields__) - {"above"}
+    assert Price("m", Decimal(1), Decimal(1)).since == ALWAYS

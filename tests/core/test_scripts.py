@@ -426,3 +426,49 @@ async def test_the_end_of_the_context_ends_all(middle: Middle) -> None:
     assert not made.connected
     with pytest.raises(RedisGone):
         made.command(b"PING")
+
+
+async def test_a_connection_that_is_lost_again_and_again_must_prove_itself(middle: Middle) -> None:
+    """Two losses cost nothing more; then it answers for half a second, one, two… before anybody waits for it."""
+    async with hot(middle.url) as made:
+        took: list[float] = []
+        for times in range(1, 5):
+            middle.kill()
+            begin = time.monotonic()
+            await until(lambda times=times: made.failures == times and made.connected)
+            took.append(time.monotonic() - begin)
+        assert made.losses == 4
+        assert max(took[:2]) < 0.4
+        assert 0.5 <= took[2] < 0.9
+        assert 1.0 <= took[3] < 1.5
+
+
+async def test_what_flaps_faster_than_it_is_proved_is_left_alone(middle: Middle) -> None:
+    async with hot(middle.url) as made:
+        made.losses = 3
+        told: list[float] = []
+        made.reconnected = lambda: told.append(time.monotonic())
+        for _ in range(4):
+            middle.kill()
+            middle.deaf = True
+            await asyncio.sleep(0.3)
+            middle.deaf = False
+            await asyncio.sleep(0.3)
+            assert not made.connected
+            assert (await refused(made))[1] < 0.01
+        assert not told
+        assert made.losses == 4
+        await until(lambda: made.connected)
+        assert await made.run(RENEW, P, NOTHING) == 0
+
+
+async def test_a_quiet_minute_forgives(middle: Middle, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hot(middle.url) as made:
+        made.losses = 9
+        monkeypatch.setattr("gateway.core.scripts._QUIET", 0.1)
+        await asyncio.sleep(0.15)
+        middle.kill()
+        begin = time.monotonic()
+        await until(lambda: made.failures == 1 and made.connected)
+        assert time.monotonic() - begin < 0.4
+        assert made.losses == 1

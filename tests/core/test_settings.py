@@ -19,6 +19,7 @@ DEFAULTS = {
     "host": "127.0.0.1", "gateway_port": 8080, "admin_port": 8081, "bootstrap_token": None, "egress_allow": (),
     "trusted_proxies": (), "admin_hosts": (), "cors_origins": (), "body_limit": 67108864, "drain_timeout": 600.0,
     "failover_deadline": 90.0, "max_attempts": 3, "stale_max": 30.0, "sandbox_port": 0,
+    "retention_days": 0,
 }  # fmt: skip
 
 
@@ -83,6 +84,7 @@ GOOD = [
     ("admin_hosts", "a.example, b.example", ("a.example", "b.example")),
     ("cors_origins", "https://a.example,", ("https://a.example",)),
     ("body_limit", "1024", 1024), ("body_memory", "1048576", 1 << 20), ("journal_limit", "1048576", 1 << 20),
+    ("retention_days", "0", 0), ("retention_days", "35", 35), ("retention_days", "36500", 36500),
     ("drain_grace", "0", 0.0), ("drain_timeout", "1.5", 1.5), ("failover_deadline", "1", 1.0),
     ("max_attempts", "10", 10), ("stale_max", "86400", 86400.0),
 ]  # fmt: skip
@@ -114,6 +116,7 @@ BAD = [
     ("trusted_proxies", "[fc00::/7]"),
     *[(name, text) for name in ("egress_allow", "trusted_proxies")
       for text in ("localhost", "10.0.0.0/33", "10.0.0.0/8:0", "10.0.0.0/8:65536", "10.0.0.0/8:x", "1.2.3")],
+    *[("retention_days", text) for text in ("1", "34", "36501", "-35", "a year")],
     *[(name, text) for name in ("body_limit", "body_memory", "journal_limit") for text in ("0", "-1", "1e6", "64M")],
     *[(name, text) for name in ("drain_grace", "drain_timeout", "failover_deadline", "stale_max")
       for text in ("-1", "nan", "inf", "soon", "1e9")],

@@ -4,15 +4,17 @@ comes back by itself."""
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 import redis
+from structlog.testing import capture_logs
 
 from tests.failures.proxy import Proxy, proxied
-from tests.failures.requests import leases, ledger_has, post, reasons, streaming, timed
+from tests.failures.requests import body, leases, ledger_has, post, reasons, streaming, timed
 from tests.support.installation import Site, installation
 from tests.support.processes import until
 
@@ -33,6 +35,9 @@ async def site(database_url: str, wire: tuple[Proxy, str]) -> AsyncGenerator[Sit
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def proxy(site: Site, wire: tuple[Proxy, str], redis_url: str) -> AsyncGenerator[Proxy]:
+    # Each test begins with a Redis that has not been lost for long.
+    for gateway in site.gateways:
+        gateway.gate.scripts.losses = 0
     await healthy(site)
     yield wire[0]
     wire[0].mend()
@@ -84,6 +89,28 @@ def mend(proxy: Proxy, url: str) -> None:
 
 
 TROUBLES = [slow, hanging, sluggish, dead, refusing]
+ADDED = 0.02
+"""Seconds that the 99th of a hundred requests may take longer than while all is well."""
+
+
+def p99(took: list[float]) -> float:
+    return sorted(took)[int(len(took) * 0.99)]
+
+
+async def least_p99(site: Site, key: str, ids: list[str], windows: int = 3) -> float:
+    """Of some seconds the best: a machine that is busy otherwise has a bad one."""
+    found: list[float] = []
+    for _ in range(windows):
+        took: list[float] = []
+        ends = time.monotonic() + 1
+        while time.monotonic() < ends:
+            seconds, answer = await timed(site, key)
+            assert answer.status_code == 200, answer.text
+            took.append(seconds)
+            ids.append(answer.headers["x-request-id"])
+            await asyncio.sleep(0.005)
+        found.append(p99(took))
+    return min(found)
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
@@ -92,21 +119,14 @@ async def test_running_keys_go_on_and_every_row_arrives(
 ):
     key = await site.key(limits=[{"type": "requests", "per": "minute", "max": 10_000}])
     ids = [(await post(site, key)).headers["x-request-id"]]
+    normal = await least_p99(site, key, ids)
     trouble(proxy, redis_url)
     first = await timed(site, key)
     assert first[1].status_code == 200
     assert first[0] < 0.8, "the deadline of a call is 250 ms"
     ids.append(first[1].headers["x-request-id"])
-    took: list[float] = []
-    until_time = time.monotonic() + 2
-    while time.monotonic() < until_time:
-        seconds, answer = await timed(site, key)
-        assert answer.status_code == 200, answer.text
-        took.append(seconds)
-        ids.append(answer.headers["x-request-id"])
-        await asyncio.sleep(0.005)
-    took.sort()
-    assert took[int(len(took) * 0.99)] < 0.15, f"p99 {took[int(len(took) * 0.99)]:.3f} s of {len(took)}"
+    degraded = await least_p99(site, key, ids)
+    assert degraded < normal + ADDED, f"p99 {degraded:.4f} s, {normal:.4f} s while all is well"
     status, why = await reasons(site)
     assert status == 200
     assert "degraded" in why
@@ -122,7 +142,8 @@ async def test_a_limit_of_policy_open_is_this_processs_share(site: Site, proxy: 
     assert (await post(site, key)).status_code == 200
     proxy.cut()
     answers = [await post(site, key) for _ in range(6)]
-    assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 429, 429]
+    # The one that Redis counted is in this process's window still.
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429, 429]
     assert answers[-1].json()["error"]["code"] == "rate_limited"
     assert int(answers[-1].headers["retry-after"]) > 60
     mend(proxy, redis_url)
@@ -131,9 +152,17 @@ async def test_a_limit_of_policy_open_is_this_processs_share(site: Site, proxy: 
     assert [(await post(site, key)).status_code for _ in range(4)] == [200, 200, 200, 429]
 
 
-async def test_a_limit_of_policy_closed_refuses_and_readyz_says_unready(site: Site, proxy: Proxy, redis_url: str):
-    limits = [{"type": "requests", "per": "hour", "max": 1000, "on_limiter_failure": "closed"}]
-    key = await site.key(limits=limits)
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"type": "requests", "per": "hour", "max": 1000, "on_limiter_failure": "closed"},
+        {"type": "budget", "per": "month", "max": "1000"},
+    ],
+)
+async def test_a_limit_of_policy_closed_refuses_and_readyz_says_unready(
+    site: Site, proxy: Proxy, redis_url: str, limit: dict[str, Any]
+):
+    key = await site.key(limits=[limit])
     assert (await post(site, key)).status_code == 200
     proxy.cut()
     answer = await post(site, key)
@@ -229,6 +258,123 @@ async def test_a_redis_that_flaps(site: Site, proxy: Proxy, redis_url: str):
     found = await ledger_has(site, ids)
     assert {found[name].ending for name in ids} == {"complete"}
     await given_back(redis_url)
+
+
+async def closing(proxy: Proxy) -> None:
+    proxy.cut()
+
+
+async def silent(proxy: Proxy) -> None:
+    proxy.delay = 3600
+
+
+@pytest.mark.parametrize("down", [closing, silent])
+async def test_a_redis_that_comes_and_goes_is_not_waited_for(
+    site: Site, proxy: Proxy, down: Callable[[Proxy], Awaitable[None]]
+):
+    """One second there, one second away: each loss that is met costs up to the deadline, so few are met."""
+    key = await site.key(limits=[{"type": "requests", "per": "hour", "max": 1_000_000}])
+    ids: list[str] = []
+    normal = await least_p99(site, key, ids)
+
+    async def flap() -> None:
+        while True:
+            await asyncio.sleep(1)
+            await down(proxy)
+            await asyncio.sleep(1)
+            proxy.mend()
+
+    coming = asyncio.get_running_loop().create_task(flap())
+    try:
+        ends = time.monotonic() + 10
+        while time.monotonic() < ends:
+            ids.append((await post(site, key)).headers["x-request-id"])
+            await asyncio.sleep(0.01)
+        losses = site.gate.scripts.losses
+        assert losses <= 5
+        flapped = await least_p99(site, key, ids, windows=4)
+        assert flapped < normal + ADDED, f"p99 {flapped:.4f} s, {normal:.4f} s while all is well"
+        assert site.gate.scripts.losses <= losses + 1
+        assert "degraded" in (await reasons(site))[1]
+    finally:
+        coming.cancel()
+        proxy.mend()
+    await healthy(site, 16)
+    found = await ledger_has(site, ids)
+    assert {found[name].ending for name in ids} == {"complete"}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def four(new_database: Callable[[], str], wire: tuple[Proxy, str], redis_url: str) -> AsyncGenerator[Site]:
+    wire[0].mend()
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    async with installation(new_database(), wire[1]) as made:
+        for _ in range(3):
+            await made.start_gateway()
+        await made.account("claude-console")
+        yield made
+
+
+class Load:
+    """Requests at an even pace, of four gateways in turn. `passed`: when those began that were let in."""
+
+    def __init__(self, site: Site, key: str) -> None:
+        self.site, self.key = site, key
+        self.passed: list[float] = []
+        self.codes: set[int] = set()
+
+    async def _ask(self, number: int) -> None:
+        url = self.site.gateways[number % len(self.site.gateways)].url
+        began = time.monotonic()
+        answer = await self.site.http.post(f"{url}/v1/messages", headers={"x-api-key": self.key}, json=body())
+        self.codes.add(answer.status_code)
+        if answer.status_code == 200:
+            self.passed.append(began)
+
+    async def run(self, rate: int, seconds: float) -> None:
+        # Nothing is written: four gateways and the jobs complain in this one process, whose time that would take.
+        with capture_logs():
+            began = time.monotonic()
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(int(rate * seconds)):
+                    await asyncio.sleep(began + number / rate - time.monotonic())
+                    tasks.create_task(self._ask(number))
+
+
+async def test_the_rate_that_is_enforced_without_redis_is_nearly_the_limit(four: Site, wire: tuple[Proxy, str]):
+    """Three times as much is asked as is allowed."""
+    most, length = 100, 5.0
+    load = Load(four, await four.key(limits=[{"type": "requests", "per": {"rolling": "5s"}, "max": most}]))
+    await load.run(60, 6)
+    wire[0].cut()
+    lost = time.monotonic()
+    await load.run(60, 10)
+    assert load.codes == {200, 429}
+    starts = [lost + 0.5 + step * 0.5 for step in range(9)]
+    counts = [sum(start <= one < start + length for one in load.passed) for start in starts]
+    assert 0.9 * most <= min(counts), counts
+    assert max(counts) <= 1.1 * most, counts
+
+
+async def test_the_rate_that_is_enforced_while_redis_flaps_is_nearly_the_limit(four: Site, wire: tuple[Proxy, str]):
+    """What was admitted without Redis is known to it a moment after it is back."""
+    proxy, most = wire[0], 600
+    load = Load(four, await four.key(limits=[{"type": "requests", "per": "minute", "max": most}]))
+
+    async def flap() -> None:
+        await asyncio.sleep(3)
+        for _ in range(4):
+            proxy.cut()
+            await asyncio.sleep(1)
+            proxy.mend()
+            await asyncio.sleep(1)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(flap())
+        tasks.create_task(load.run(40, 25))
+    assert load.codes == {200, 429}
+    assert 0.9 * most <= len(load.passed) <= 1.1 * most, len(load.passed)
 
 
 async def test_health_stays_well_whatever_happens(site: Site, proxy: Proxy):

@@ -1,11 +1,13 @@
-"""The soak, short: everything dies once at least."""
+"""The soak, short: everything dies twice at least."""
 
 from tests.failures.soak import report, soak
 
 
-async def test_every_billed_request_has_one_row_and_the_providers_usage_is_exact():
-    verdict = await soak(400, seed=7)
+async def test_every_billed_request_has_one_row_and_all_sums_are_the_rows():
+    verdict = await soak(1600, seed=7, kills=2)
     assert not verdict.faults, report(verdict)
     assert verdict.lost <= verdict.in_flight, report(verdict)
-    assert verdict.exact > 300, report(verdict)
+    assert verdict.exact > 1200, report(verdict)
     assert verdict.rows >= verdict.billed
+    assert verdict.counters > 7, report(verdict)
+    assert sum(verdict.troubles.values()) == 9, report(verdict)

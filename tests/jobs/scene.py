@@ -11,32 +11,45 @@ from gateway.core.ids import new_id, uuid7
 from gateway.core.ledger import Row, encode
 from gateway.core.names import prefix
 from gateway.core.redis import client
-from gateway.jobs import ledger
+from gateway.jobs import ledger, rollups
 from gateway.jobs.leader import connect
 
 MOMENT = 1_763_640_000_000
 """A whole hour, in ms."""
 TENANT, KEY, ACCOUNT = new_id("ten"), new_id("key"), new_id("acct")
-DIMENSIONS = f"""date_trunc('hour', received_at, 'UTC') AS hour, tenant_id, key_id,
-    coalesce(account_id, '{ledger.NIL}') AS account_id, coalesce(platform, '') AS platform,
-    coalesce(model_used, model_asked) AS model"""
+DIMENSIONS = f"""tenant_id, key_id, coalesce(account_id, '{rollups.NIL}') AS account_id,
+    coalesce(platform, '') AS platform, coalesce(model_used, model_asked) AS model"""
+ALSO = f"coalesce(user_id, '{rollups.NIL}') AS user_id, coalesce(provider, '') AS provider"
 SUMS = (
     "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens",
     "reasoning_tokens", "cost",
 )  # fmt: skip
 GOOD = "('complete', 'client_abort_drained', 'client_abort_cut')"
-RECOMPUTED = f"""
-SELECT {DIMENSIONS}, count(*) AS requests,
+ORDER = f"1, 2, 3, 4, 5, 6, {8 + len(SUMS) + 2}, {8 + len(SUMS) + 3}"
+PERIODS = {
+    "usage_hours": ("hour", "date_trunc('hour', received_at, 'UTC')"),
+    "usage_days": ("day", "(received_at AT TIME ZONE 'UTC')::date"),
+    "usage_months": ("month", "date_trunc('month', received_at AT TIME ZONE 'UTC')::date"),
+}
+RECOMPUTED = {
+    table: f"""
+SELECT {value} AS {period}, {DIMENSIONS}, count(*) AS requests,
     count(*) FILTER (WHERE coalesce(status, 0) >= 400 OR ending NOT IN {GOOD}) AS errors,
     count(*) FILTER (WHERE unpriced) AS unpriced,
-    {", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in SUMS)}
-FROM requests GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
+    {", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in SUMS)}, {ALSO}
+FROM requests GROUP BY {ORDER} ORDER BY {ORDER}
 """
-ROLLED_UP = f"""
-SELECT hour, tenant_id, key_id, account_id, platform, model, requests, errors, unpriced, {", ".join(SUMS)}
-FROM usage_hours WHERE (requests, errors, unpriced, {", ".join(SUMS)}) <> (0, 0, 0{", 0" * len(SUMS)})
-ORDER BY 1, 2, 3, 4, 5, 6
+    for table, (period, value) in PERIODS.items()
+}
+ROLLED_UP = {
+    table: f"""
+SELECT {period}, tenant_id, key_id, account_id, platform, model, requests, errors, unpriced, {", ".join(SUMS)},
+    user_id, provider
+FROM {table} WHERE (requests, errors, unpriced, {", ".join(SUMS)}) <> (0, 0, 0{", 0" * len(SUMS)})
+ORDER BY {ORDER}
 """
+    for table, (period, _) in PERIODS.items()
+}
 
 
 def row(milliseconds: int = MOMENT, **fields: Any) -> Row:
@@ -100,11 +113,11 @@ class Scene:
     async def rows(self, columns: str = "*") -> list[Any]:
         return await self.connection.fetch(f"SELECT {columns} FROM requests ORDER BY request_id")
 
-    async def usage(self) -> list[tuple[Any, ...]]:
-        return [tuple(found) for found in await self.connection.fetch(ROLLED_UP)]
+    async def usage(self, table: str = "usage_hours") -> list[tuple[Any, ...]]:
+        return [tuple(found) for found in await self.connection.fetch(ROLLED_UP[table])]
 
-    async def recomputed(self) -> list[tuple[Any, ...]]:
-        return [tuple(found) for found in await self.connection.fetch(RECOMPUTED)]
+    async def recomputed(self, table: str = "usage_hours") -> list[tuple[Any, ...]]:
+        return [tuple(found) for found in await self.connection.fetch(RECOMPUTED[table])]
 
     async def journals(self) -> dict[tuple[str, int], int]:
         found = await self.connection.fetch("SELECT instance, tag, committed FROM journals")
@@ -119,7 +132,9 @@ async def scene(database_url: str, redis_url: str) -> AsyncGenerator[Scene]:
     """With empty tables."""
     connection = await connect(database_url)
     try:
-        await connection.execute("TRUNCATE requests, usage_hours, journals")
+        await connection.execute(
+            "TRUNCATE requests, usage_hours, usage_days, usage_months, journals, counters, batches"
+        )
         async with client(redis_url) as redis:
             yield Scene(redis, connection)
     finally:

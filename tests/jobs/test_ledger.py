@@ -27,9 +27,11 @@ async def scene(database_url: str, clean_redis: str) -> AsyncGenerator[Scene]:
 
 
 async def summed(scene: Scene) -> list[tuple]:
-    """The roll-up, which must be what the rows say."""
+    """The roll-up by hour, which must be what the rows say, as those by day and by month."""
     found = await scene.usage()
     assert found == await scene.recomputed()
+    for table in ("usage_days", "usage_months"):
+        assert await scene.usage(table) == await scene.recomputed(table)
     return found
 
 
@@ -43,6 +45,7 @@ async def test_every_field_arrives(scene: Scene) -> None:
         MOMENT + 123, client_request_id="c-1", user_id=new_id("usr"), provider="deepseek", model_asked="asked",
         model_used="used", stream=True, status=529, error_code="overloaded", ending="upstream_error", input_tokens=1,
         cache_read_tokens=2, cache_write_5m_tokens=3, cache_write_1h_tokens=4, output_tokens=5, reasoning_tokens=6,
+        audio_tokens=7, image_tokens=8, server_tool_calls=9,
         cost=12_345_678_901, price_version="2026-11-20", unpriced=True, first_byte_at=MOMENT / 1000 + 0.5,
         ended_at=MOMENT / 1000 + 1, overhead_us=250, attempts=[attempt], client_ip="::1", user_agent="a\tb é 中",
         session_id="s",
@@ -84,7 +87,7 @@ async def test_a_crash_between_commit_and_acknowledgement(scene: Scene) -> None:
     stream = prefix(0) + "u"
     reply = await scene.redis.xreadgroup(ledger.GROUP, "jobs", {stream: ">"}, count=3)
     entries = [ledger.read_entry(identity, fields) for identity, fields in reply[0][1]]
-    assert await ledger.commit(scene.connection, 0, entries) == {"i": 3}
+    assert await ledger.commit(scene.connection, 0, entries) == ledger.Committed(done={"i": 3})
     before = await summed(scene)
     # The leader died here. The next one begins with what was taken and not acknowledged.
     assert await ledger.drain(scene.redis, scene.connection, 0, pending=True) == 3
@@ -289,12 +292,13 @@ async def test_what_counts_as_an_error(scene: Scene, ending: str, errors: int, s
 async def test_random_histories(scene: Scene, seed: int) -> None:
     """Real, lost and repeated rows in any order, over hours, accounts and streams, with leaders that die."""
     source = random.Random(seed)
-    accounts = [new_id("acct"), new_id("acct"), None]
+    accounts, user = [new_id("acct"), new_id("acct"), None], new_id("usr")
     reals = [
         row(
-            MOMENT + source.randrange(3) * 3_600_000 + source.choice((0, 3_599_999, 1_800_000)),
+            MOMENT + source.randrange(30) * 12 * 3_600_000 + source.choice((0, 3_599_999, 1_800_000)),
             account_id=source.choice(accounts), platform=source.choice(("openai", "gemini", None)),
-            model_used=source.choice(("a", "b", None)), status=source.choice((200, 429, None)),
+            model_used=source.choice(("a", "b", None)), user_id=source.choice((None, user)),
+            provider=source.choice(("deepseek", None)), status=source.choice((200, 429, None)),
             ending=source.choice(list(ENDINGS)), cost=source.choice((None, 1, 10**15)),
             unpriced=source.random() < 0.3, input_tokens=source.randrange(1 << 40), reasoning_tokens=1,
         )

@@ -85,12 +85,21 @@ async def test_all_the_leaders_work(database_url: str, clean_redis: str) -> None
         epochs = [await scene.redis.get(prefix(tag) + "epoch") for tag in range(TAGS)]
         assert all(epochs)
         assert len(set(epochs)) == TAGS
+        server = await scene.redis.info("server")
+        assert {epoch.partition(":")[0] for epoch in epochs} == {server["run_id"]}
         # An epoch that is there is left; one that is lost is made again.
         await scene.redis.delete(prefix(3) + "epoch")
         await until(lambda: scene.redis.get(prefix(3) + "epoch"), seconds=3)
         assert await scene.redis.get(prefix(4) + "epoch") == epochs[4]
+        # One that names another run of Redis is of counters that may have lost something.
+        await scene.redis.set(prefix(5) + "epoch", "former:1")
+        await until(lambda: renewed(scene, 5, "former:1"), seconds=3)
         made = await scene.connection.fetchval("SELECT count(*) FROM pg_class WHERE relname ~ '^requests_20.._..$'")
         assert made == 3
+
+
+async def renewed(scene: Scene, tag: int, former: str) -> bool:
+    return await scene.redis.get(prefix(tag) + "epoch") not in {None, former}
 
 
 async def test_what_a_dead_gateway_left_is_swept(database_url: str, clean_redis: str) -> None:
@@ -98,7 +107,7 @@ async def test_what_a_dead_gateway_left_is_swept(database_url: str, clean_redis:
         begun = reservation(row())
         p = prefix(7)
         await scene.redis.zadd(p + "l", {begun.request_id: 1})
-        await scene.redis.hset(p + "r", begun.request_id, "\n" + encoded(begun))
+        await scene.redis.hset(p + "r", begun.request_id, "\n\n" + encoded(begun))
         with capture_logs() as logs:
             assert await main.sweep(scene.redis) == 1
             assert await main.sweep(scene.redis) == 0
@@ -168,6 +177,18 @@ async def test_a_process_stops_on_a_signal(database_url: str, clean_redis: str) 
         await until(lambda: committed(scene, 1))
         one.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(one.wait(), 5) == 0
+
+
+async def test_a_process_whose_server_goes_leads_again(database_url: str, clean_redis: str) -> None:
+    async with make(database_url, clean_redis) as scene, process(database_url, clean_redis) as one:
+        for sequence in (1, 2, 3):
+            await scene.put(0, row(), "i", sequence)
+            await until(lambda sequence=sequence: committed(scene, sequence), 15)
+            await scene.connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND application_name = 'poolgate-jobs' AND pid <> pg_backend_pid()"
+            )
+        assert one.returncode is None
 
 
 async def test_a_process_that_is_killed_loses_and_doubles_nothing(database_url: str, clean_redis: str) -> None:

@@ -7,13 +7,14 @@ import msgspec
 import pytest
 import redis as blocking
 
+from gateway.core.counters import BUCKETS, Charge
 from gateway.core.learned import Window, learned
 from gateway.core.learned import encode as encode_learned
 from gateway.core.names import TAGS, gateway_name, prefix
 from gateway.core.redis import connector
 from gateway.core.scripts import MARK, scripts
 from gateway.core.state import FOR_EVER, State, encode
-from gateway.jobs import pruning
+from gateway.jobs import charges, pruning
 from tests.jobs.scene import Scene, row
 from tests.jobs.scene import scene as make
 
@@ -67,6 +68,28 @@ async def test_a_newer_state_is_never_taken_for_the_old_one(database_url: str, c
             assert pruned <= len(fields)
             assert await scene.redis.hlen(p + "state") == len(fields)
             assert await pruning.states(scene.redis) == 0
+
+
+async def test_counters_whose_windows_are_over_go(database_url: str, clean_redis: str) -> None:
+    now = int(time.time() * 1000)
+
+    def sliding(age: int) -> Charge:
+        """Whose last moment is so many ms ago."""
+        at = now - age
+        bucket = at * BUCKETS // 60_000 - BUCKETS - 1
+        return Charge("S", f"w:k:tokens:minute:{age}", 60_000, bucket * 60_000 // BUCKETS, 5)
+
+    async with make(database_url, clean_redis) as scene:
+        over = (pruning.GRACE + 5) * 1000
+        kept = [sliding(age) for age in (-30_000, 0, over - 20_000)]
+        kept += [Charge("D", f"d:k:budget:day:x:{end}", end, now, 5) for end in (now + 5000, now - over + 20_000)]
+        kept.append(Charge("D", "d:k:budget:total:x:total", 0, now, 5))
+        gone = [sliding(over), sliding(over * 100), Charge("D", "d:k:budget:day:x:gone", now - over, now, 5)]
+        await charges.add(scene.connection, 4, [*kept, *gone])
+        for _ in range(2):
+            await pruning.counters(scene.connection, asyncio.Lock())
+            names = await scene.connection.fetch("SELECT name FROM counters")
+            assert {one["name"] for one in names} == {one.name for one in kept}
 
 
 async def age(scene: Scene, instance: str, days: float, tag: int | None = None) -> None:

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from gateway.platforms import PLATFORMS, validate
+from gateway.platforms import target as target_of
 from gateway.platforms.ollama import judge, probe
-from gateway.platforms.platform import Kind, Scope, Speech, Verdict
+from gateway.platforms.platform import Asked, Kind, Scope, Speech, Verdict
 from gateway.platforms.target import speech
 from tests.platforms.scene import (
     CHAT,
@@ -51,9 +52,48 @@ def test_url(base, what, expected):
     assert target(NAME, base, what) == expected
 
 
+NATIVE = [("ollama", action) for action in ("chat", "generate", "embed", "embeddings")]
+
+
+def placed(base, what, query=b""):
+    asked = Asked(*what, "gemma3:12b", True, query, [(b"a", b"b")], b'{"model":"gemma3:12b"}')
+    outgoing = target_of.placed(asked, account(NAME, {}, base_url=base), PLATFORMS[NAME])
+    assert (outgoing.method, outgoing.headers, outgoing.body) == ("POST", asked.headers, asked.body)
+    return outgoing.url
+
+
+@pytest.mark.parametrize("what", NATIVE)
+@pytest.mark.parametrize(
+    ("base", "root"),
+    [
+        (HOST, HOST),
+        (HOST + "/", HOST),
+        (HOST + "/v1", HOST),
+        (HOST + "/v1/", HOST),
+        (HOST + "/api", HOST),
+        ("https://ollama.com/api//", "https://ollama.com"),
+        ("https://host/ollama", "https://host/ollama"),
+        ("https://host/ollama/v1", "https://host/ollama"),
+        ("https://host/my-api", "https://host/my-api"),
+        ("https://host/v1/x", "https://host/v1/x"),
+    ],
+)
+def test_its_own_api_is_below_the_root(base, root, what):
+    assert placed(base, what) == f"{root}/api/{what[1]}"
+    assert placed(base, what, b"a=%20b&c") == f"{root}/api/{what[1]}?a=%20b&c"
+
+
+def test_the_compatible_apis_stay_where_they_are():
+    for base in (HOST, HOST + "/v1", "https://host/api/v1"):
+        for what in (CHAT, EMBED, RESPONSES, GENERATE):
+            assert placed(base, what) == target(NAME, base, what, "gemma3:12b")
+
+
 @pytest.mark.parametrize(
     ("what", "expected"),
     [
+        *((what, Speech.NATIVE) for what in NATIVE),
+        (("ollama", "show"), Speech.NONE),
         (CHAT, Speech.NATIVE),
         (EMBED, Speech.NATIVE),
         (RESPONSES, Speech.NATIVE),
@@ -130,6 +170,14 @@ def anthropic(kind, message):
             NOT_LOADED,
         ),
         (500, anthropic("api_error", "error loading model: unknown model architecture: 'mllama'"), NOT_LOADED),
+        (500, {"error": "model requires more system memory (9 GiB) than is available (1 GiB)"}, NOT_LOADED),
+        (500, {"error": "failed to load model"}, NOT_LOADED),
+        (500, {"error": "this model does not support embeddings"}, UNMET),
+        (501, {"error": "this model does not support embeddings"}, UNMET),
+        (400, {"error": "this model does not support embeddings"}, CALLER),
+        (500, {"error": "this model does not support embeddings, says the prompt"}, FAULT),
+        (400, {"error": "model is required"}, CALLER),
+        (400, {"error": '"nomic-embed-text" does not support chat'}, CALLER),
         # A request may have done this.
         (500, openai("llama runner process has terminated: exit status 2"), FAULT),
         (500, openai("an unknown error was encountered while running the model"), FAULT),

@@ -4,9 +4,10 @@ import json
 
 import pytest
 from hypothesis import given, settings
+from msgspec import structs
 
 from gateway.protocols.anthropic import CODEC, STATUS
-from gateway.protocols.codec import Failure, Problem, Usage
+from gateway.protocols.codec import Failure, Problem, Sampled, Share, Usage
 from tests.protocols.cuts import at, listen, pieces, places, state
 
 GENERATE, COUNT = CODEC.endpoints
@@ -120,6 +121,15 @@ def test_the_required_statuses():
             Usage(0, 8, 0, 0, 9, 5),
         ),
         ({"cache_creation": {"ephemeral_1h_input_tokens": -1}}, None),
+        (
+            {"input_tokens": 1, "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 3, "note": "x"}},
+            Usage(1, server_tool_calls=5),
+        ),
+        ({"input_tokens": 1, "server_tool_use": {"web_search_requests": -2}}, None),
+        ({"input_tokens": 1, "output_tokens": 2, "iterations": None}, Usage(1, output_tokens=2)),
+        ({"input_tokens": 1, "output_tokens": 2, "iterations": []}, Usage(1, output_tokens=2)),
+        ({"input_tokens": 1, "output_tokens": 2, "iterations": [7]}, None),
+        ({"input_tokens": 1, "output_tokens": 2, "iterations": [{"output_tokens": -2}]}, None),
     ],
 )
 def test_classes_of_an_answer_in_one_piece(figures, expected):
@@ -127,6 +137,115 @@ def test_classes_of_an_answer_in_one_piece(figures, expected):
     reader = listen(CODEC.reader(GENERATE, False), pieces(body, 3))
     assert (reader.usage, reader.usage_final) == (expected, expected is not None)
     assert reader.complete
+
+
+def tried(kind: str, asked: int, said: int, model: str | None = None, **more: int) -> dict[str, object]:
+    return {"type": kind, "input_tokens": asked, "output_tokens": said, **({"model": model} if model else {}), **more}
+
+
+ITERATIONS = [
+    # The document's own example of compaction: https://platform.claude.com/docs/en/build-with-claude/compaction
+    (
+        {"input_tokens": 23000, "output_tokens": 1000, "output_tokens_details": {"thinking_tokens": 300}},
+        [tried("compaction", 180000, 3500), tried("message", 23000, 1000)],
+        Usage(203000, output_tokens=4500, reasoning_tokens=300),
+        (Share(Usage(180000, output_tokens=3500)), Share(Usage(23000, output_tokens=1000))),
+    ),
+    # That of the advisor, whose sum is only begun at the top: …/agents-and-tools/tool-use/advisor-tool
+    (
+        {"input_tokens": 412, "output_tokens": 531, "server_tool_use": {"web_search_requests": 2}},
+        [
+            tried("message", 412, 89),
+            tried("advisor_message", 823, 1612, "claude-opus-4-7"),
+            tried("message", 1348, 442, cache_read_input_tokens=412),
+        ],
+        Usage(2583, 412, output_tokens=2143, server_tool_calls=2),
+        (
+            Share(Usage(412, output_tokens=89)),
+            Share(Usage(823, output_tokens=1612), "claude-opus-4-7"),
+            Share(Usage(1348, 412, output_tokens=442)),
+        ),
+    ),
+    # A refusal before the first word is free, one after it is not.
+    (
+        {"input_tokens": 412, "output_tokens": 264},
+        [tried("message", 408, 0, "claude-fable-5"), tried("fallback_message", 412, 264, "claude-opus-4-8")],
+        Usage(412, output_tokens=264),
+        (Share(Usage(412, output_tokens=264), "claude-opus-4-8"),),
+    ),
+    (
+        {"input_tokens": 412, "output_tokens": 264},
+        [tried("message", 408, 9, "claude-fable-5"), tried("fallback_message", 412, 264, "claude-opus-4-8")],
+        Usage(820, output_tokens=273),
+        (
+            Share(Usage(408, output_tokens=9), "claude-fable-5"),
+            Share(Usage(412, output_tokens=264), "claude-opus-4-8"),
+        ),
+    ),
+    (
+        {"input_tokens": 5, "output_tokens": 3, "cache_creation_input_tokens": 9},
+        [tried("message", 5, 3, cache_creation_input_tokens=9)],
+        Usage(5, 0, 9, 0, 3),
+        (Share(Usage(5, 0, 9, 0, 3)),),
+    ),
+]
+
+
+@pytest.mark.parametrize(("top", "iterations", "sums", "shares"), ITERATIONS)
+def test_iterations_are_the_bill(top, iterations, sums, shares):
+    figures = {**top, "iterations": iterations}
+    expected = Sampled(**structs.asdict(sums), shares=shares)
+    whole = json.dumps({"type": "message", "content": [], "usage": figures}).encode()
+    assert listen(CODEC.reader(GENERATE, False), [whole]).usage == expected
+    opening = event("message_start", message={"usage": {"input_tokens": 1, "output_tokens": 1}})
+    reader = read(opening, event("message_delta", delta={"stop_reason": "end_turn"}, usage=figures), STOP)
+    assert (reader.usage, reader.usage_final) == (expected, True)
+
+
+def test_iterations_that_were_known_before_the_end_do_not_hide_it():
+    first = {"input_tokens": 7, "output_tokens": 1, "iterations": [tried("message", 7, 1)]}
+    opening = event("message_start", message={"usage": first})
+    reader = read(opening, event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 40}), STOP)
+    assert (reader.usage, reader.usage_final) == (Usage(7, output_tokens=40), True)
+
+
+BEDROCK = {"inputTokenCount": 7, "outputTokenCount": 40, "cacheReadInputTokenCount": 5, "cacheWriteInputTokenCount": 30}
+WHOLE = Usage(7, 5, 18, 12, 40)
+
+
+@pytest.mark.parametrize(
+    ("parts", "metrics", "usage", "final", "doubt"),
+    [
+        ((START, END), BEDROCK, WHOLE, True, ""),
+        ((START, END), {"inputTokenCount": 7, "outputTokenCount": 40, "invocationLatency": 1}, WHOLE, True, ""),
+        ((START, END), {}, WHOLE, True, ""),
+        ((START, END), None, WHOLE, True, ""),
+        ((START, END), BEDROCK | {"outputTokenCount": 41}, WHOLE, False, "disputed_usage"),
+        ((START, END), BEDROCK | {"inputTokenCount": "7"}, WHOLE, False, "disputed_usage"),
+        ((START, END), BEDROCK | {"cacheWriteInputTokenCount": 18}, WHOLE, False, "disputed_usage"),
+        # Where the events say nothing of the end, the count stands in.
+        ((START, DELTAS), BEDROCK, Usage(7, 5, 30, 0, 40), True, ""),
+        ((DELTAS,), {"inputTokenCount": 3, "outputTokenCount": 2}, Usage(3, output_tokens=2), True, ""),
+        ((DELTAS,), {"inputTokenCount": 3}, None, False, ""),
+        ((DELTAS,), {"inputTokenCount": 3, "outputTokenCount": -2}, None, False, "absurd_usage"),
+        ((START, event("message_delta", usage={"output_tokens": -1})), BEDROCK, None, False, "absurd_usage"),
+    ],
+)
+def test_bedrocks_own_count_is_a_check(parts, metrics, usage, final, doubt):
+    reader = read(*parts, event("message_stop", **{"amazon-bedrock-invocationMetrics": metrics}))
+    assert (reader.usage, reader.usage_final, reader.doubt) == (usage, final, doubt)
+    assert reader.complete
+
+
+@pytest.mark.parametrize("counted", [(203000, 4500), (23000, 1000)])
+def test_bedrock_may_count_compaction_or_not(counted):
+    top, iterations, *_ = ITERATIONS[0]
+    end = event("message_delta", delta={"stop_reason": "x"}, usage={**top, "iterations": iterations})
+    metrics = dict(zip(("inputTokenCount", "outputTokenCount"), counted, strict=True))
+    reader = read(end, event("message_stop", **{"amazon-bedrock-invocationMetrics": metrics}))
+    assert (reader.usage_final, reader.doubt) == (True, "")
+    assert reader.usage is not None
+    assert reader.usage.input_tokens == 203000
 
 
 def test_characters_of_an_answer_without_figures():

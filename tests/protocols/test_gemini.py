@@ -4,6 +4,7 @@ import json
 
 import pytest
 from hypothesis import given, settings
+from msgspec import structs
 
 from gateway.protocols.codec import Failure, InvalidBody, Problem, Usage
 from gateway.protocols.gemini import CODEC, array_error
@@ -105,6 +106,30 @@ def test_an_array_without_its_bracket_is_not_complete():
         ({"promptTokenCount": 3, "cachedContentTokenCount": 4, "toolUsePromptTokenCount": 5}, None),
         ({"trafficType": "ON_DEMAND"}, None),
         ({}, None),
+        (
+            {
+                "promptTokenCount": 60,
+                "cachedContentTokenCount": 20,
+                "toolUsePromptTokenCount": 6,
+                "candidatesTokenCount": 9,
+                "promptTokensDetails": [
+                    {"modality": "TEXT", "tokenCount": 10},
+                    {"modality": "AUDIO", "tokenCount": 30},
+                    {"modality": "IMAGE", "tokenCount": 15},
+                    {"modality": "VIDEO", "tokenCount": 5},
+                ],
+                "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 20}],
+                "toolUsePromptTokensDetails": [{"modality": "IMAGE", "tokenCount": 6}],
+                "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 8}, {"modality": "AUDIO"}, 7],
+            },
+            Usage(46, 20, output_tokens=9, audio_tokens=30, image_tokens=29),
+        ),
+        (
+            {"promptTokenCount": 7, "promptTokenDetails": [{"modality": "IMAGE", "tokenCount": 3}]},
+            Usage(7, image_tokens=3),
+        ),
+        ({"promptTokenCount": 7, "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 8}]}, None),
+        ({"promptTokenCount": 7, "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": -8}]}, None),
     ],
 )
 def test_classes_of_an_answer_in_one_piece(figures, expected):
@@ -113,6 +138,16 @@ def test_classes_of_an_answer_in_one_piece(figures, expected):
         reader = listen(CODEC.reader(BY_ACTION[action], False), pieces(body, 9))
         assert (reader.usage, reader.usage_final, reader.complete) == (expected, expected is not None, True)
         assert reader.characters == 3
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_queries_of_its_search_are_counted(stream):
+    """Each chunk says all that were made until then, and the figures of the last chunk count."""
+    first = {"candidates": [{"groundingMetadata": {"webSearchQueries": ["a"]}}]}
+    last = {"candidates": [{"finishReason": "STOP", "groundingMetadata": {"webSearchQueries": ["a", "b"]}}]}
+    parts = [PARTS[0], first, last | {"usageMetadata": FIGURES}]
+    reader = read(stream, sse(*parts) if stream else array(*parts))
+    assert reader.usage == structs.replace(EXPECTED, server_tool_calls=2)
 
 
 def test_counting_tokens_costs_none():

@@ -106,6 +106,25 @@ def test_characters(members, characters):
         ({"prompt_tokens": 9, "completion_tokens": 3, "reasoning_tokens": 2}, Usage(9, 0, 0, 0, 3, 2)),
         ({"prompt_tokens": 9, "completion_tokens": 3, "completion_tokens_details": None}, Usage(9, 0, 0, 0, 3)),
         ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}, None),
+        (
+            {
+                "prompt_tokens": 90,
+                "completion_tokens": 40,
+                "prompt_tokens_details": {"audio_tokens": 30, "image_tokens": 20, "cached_tokens": None},
+                "completion_tokens_details": {"audio_tokens": 12, "image_tokens": 3, "reasoning_tokens": 5},
+            },
+            Usage(90, output_tokens=40, reasoning_tokens=5, audio_tokens=42, image_tokens=23),
+        ),
+        ({"prompt_tokens": 9, "prompt_tokens_details": {"audio_tokens": 10}}, None),
+        ({"prompt_tokens": 9, "prompt_tokens_details": {"audio_tokens": -1}}, None),
+        ({"prompt_tokens": 9, "num_search_queries": 2}, Usage(9, server_tool_calls=2)),
+        ({"prompt_tokens": 9, "num_server_side_tools_used": 0, "num_search_queries": 2}, Usage(9)),
+        ({"prompt_tokens": 9, "server_tool_use_details": {"web_search_requests": 1}}, Usage(9, server_tool_calls=1)),
+        (
+            {"prompt_tokens": 9, "server_tool_use_details": {"web_search_requests": 1, "tool_calls_executed": 3}},
+            Usage(9, server_tool_calls=3),
+        ),
+        ({"prompt_tokens": 9, "server_tool_use_details": {"tool_calls_executed": -3}}, None),
     ],
 )
 def test_classes(figures, expected):

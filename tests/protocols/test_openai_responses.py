@@ -115,6 +115,16 @@ def test_an_error_answer_in_one_piece():
         ({"input_tokens": 5, "output_tokens": 1}, Usage(5, 0, 0, 0, 1)),
         ({"input_tokens": 88, "input_tokens_details": {"cache_write_tokens": 86}}, Usage(2, 0, 86)),
         ({"input_tokens": 3, "input_tokens_details": {"cached_tokens": 4}}, None),
+        (
+            {
+                "input_tokens": 9,
+                "output_tokens": 8,
+                "input_tokens_details": {"image_tokens": 4},
+                "output_tokens_details": {"audio_tokens": 2, "image_tokens": 3},
+            },
+            Usage(9, output_tokens=8, audio_tokens=2, image_tokens=7),
+        ),
+        ({"input_tokens": 9, "num_server_side_tools_used": 6}, Usage(9, server_tool_calls=6)),
         (None, None),
     ],
 )
@@ -123,6 +133,29 @@ def test_classes_of_an_answer_in_one_piece(figures, expected):
     reader = listen(CODEC.reader(GENERATE, False), pieces(body, 5))
     assert (reader.usage, reader.usage_final) == (expected, expected is not None)
     assert (reader.complete, reader.response_id) == (True, "resp_2")
+
+
+CALLS = [
+    *(
+        {"type": f"{name}_call"}
+        for name in ("web_search", "file_search", "code_interpreter", "image_generation", "mcp")
+    ),
+    *({"type": name} for name in ("message", "reasoning", "function_call", "custom_tool_call", "mcp_list_tools", 7)),
+]
+
+
+def test_calls_of_the_providers_own_tools_are_counted():
+    figures = {"input_tokens": 5, "output_tokens": 1}
+    whole = json.dumps({"id": "resp_2", "status": "completed", "usage": figures, "output": CALLS}).encode()
+    expected = Usage(5, output_tokens=1, server_tool_calls=5)
+    assert listen(CODEC.reader(GENERATE, False), pieces(whole, 5)).usage == expected
+    added = [event("response.output_item.added", item=each) for each in CALLS]
+    done = [event("response.output_item.done", item=each) for each in [*CALLS, None, 7, []]]
+    stream = b"".join([CREATED, *added, *done, event("response.output_item.done"), ended("completed", usage=figures)])
+    assert read(*pieces(stream, 11)).usage == expected
+    # xAI says the number itself, and shows some of the calls.
+    said = ended("completed", usage={**figures, "num_server_side_tools_used": 9})
+    assert read(*done, said).usage == Usage(5, output_tokens=1, server_tool_calls=9)
 
 
 def test_characters_of_an_answer_without_figures():

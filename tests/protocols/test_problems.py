@@ -56,6 +56,7 @@ def test_error_bodies(status, code, anthropic, openai, gemini):
     }
     expected = {"error": {"message": 'say "é"', "type": openai, "param": "model", "code": code}}
     assert said["openai_chat"] == said["openai_responses"] == expected
+    assert said["ollama"] == {"error": 'say "é"'}
     assert said["gemini"] == {
         "error": {
             "code": status,

@@ -2,11 +2,14 @@
 
 import json
 import random
+from base64 import b64encode
 from functools import cache
 from typing import Any
 
 import pytest
 
+from gateway.local.sandbox.bedrock import frame
+from gateway.platforms.eventstream import AnthropicFraming
 from gateway.protocols import CODECS
 from gateway.protocols.codec import Endpoint, Reader, Usage
 from gateway.protocols.openai_chat import UsageFilter
@@ -93,15 +96,25 @@ def anthropic(answer: list[Any]) -> Usage | None:
             figures = event["usage"]
     if not figures:
         return None
-    one_hour = number(figures, "cache_creation", "ephemeral_1h_input_tokens")
+    billed = figures.get("iterations") or [figures]
+    if billed[-1].get("type") == "fallback_message":
+        billed = [each for each in billed if number(each, "output_tokens")]
+    one_hour = sum(number(each, "cache_creation", "ephemeral_1h_input_tokens") for each in billed)
     return Usage(
-        input_tokens=number(figures, "input_tokens"),
-        cache_read_tokens=number(figures, "cache_read_input_tokens"),
-        cache_write_5m_tokens=number(figures, "cache_creation_input_tokens") - one_hour,
+        input_tokens=sum(number(each, "input_tokens") for each in billed),
+        cache_read_tokens=sum(number(each, "cache_read_input_tokens") for each in billed),
+        cache_write_5m_tokens=sum(number(each, "cache_creation_input_tokens") for each in billed) - one_hour,
         cache_write_1h_tokens=one_hour,
-        output_tokens=number(figures, "output_tokens"),
+        output_tokens=sum(number(each, "output_tokens") for each in billed),
         reasoning_tokens=number(figures, "output_tokens_details", "thinking_tokens"),
+        server_tool_calls=sum((figures.get("server_tool_use") or {}).values()),
     )
+
+
+def of_kind(figures: Any, name: str) -> int:
+    """In the details of the prompt and of what was answered."""
+    sides = ("prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "output_tokens_details")
+    return sum(number(figures, side, name) for side in sides)
 
 
 def chat(answer: list[Any]) -> Usage | None:
@@ -116,12 +129,16 @@ def chat(answer: list[Any]) -> Usage | None:
     cached = cached or number(figures, "cached_tokens")
     prompt = number(figures, "prompt_tokens" if "prompt_tokens" in figures else "total_tokens")
     apart = figures["total_tokens"] == prompt + number(figures, "completion_tokens") + reasoning
+    tools = figures.get("server_tool_use_details") or {}
     return Usage(
         input_tokens=prompt - cached - written,
         cache_read_tokens=cached,
         cache_write_5m_tokens=written,
         output_tokens=number(figures, "completion_tokens") + (reasoning if apart else 0),
         reasoning_tokens=reasoning,
+        audio_tokens=of_kind(figures, "audio_tokens"),
+        image_tokens=of_kind(figures, "image_tokens"),
+        server_tool_calls=tools.get("tool_calls_executed", tools.get("web_search_requests", 0)),
     )
 
 
@@ -134,12 +151,18 @@ def responses(answer: list[Any]) -> Usage | None:
     written = number(figures, "input_tokens_details", "cache_write_tokens")
     reasoning = number(figures, "output_tokens_details", "reasoning_tokens")
     apart = reasoning and figures["total_tokens"] == figures["input_tokens"] + figures["output_tokens"] + reasoning
+    done = [event["item"] for event in answer if event.get("type") == "response.output_item.done"]
+    done = done or last.get("output") or []
+    called = sum(item["type"].endswith("_call") and item["type"] not in CLIENTS_OWN for item in done)
     return Usage(
         input_tokens=figures["input_tokens"] - cached - written,
         cache_read_tokens=cached,
         cache_write_5m_tokens=written,
         output_tokens=figures["output_tokens"] + (reasoning if apart else 0),
         reasoning_tokens=reasoning,
+        audio_tokens=of_kind(figures, "audio_tokens"),
+        image_tokens=of_kind(figures, "image_tokens"),
+        server_tool_calls=figures.get("num_server_side_tools_used") or called,
     )
 
 
@@ -152,20 +175,37 @@ def gemini(answer: list[Any]) -> Usage | None:
     if figures is None:
         return None
     cached, thoughts = number(figures, "cachedContentTokenCount"), number(figures, "thoughtsTokenCount")
+    details = [figures.get(name) or [] for name in figures if name.endswith("Details") and "cache" not in name]
+    kinds = [(part["modality"], part["tokenCount"]) for detail in details for part in detail]
+    candidates = [candidate for event in answer for candidate in event.get("candidates") or []]
+    searched = [(candidate.get("groundingMetadata") or {}).get("webSearchQueries") or [] for candidate in candidates]
     return Usage(
         input_tokens=number(figures, "promptTokenCount") - cached + number(figures, "toolUsePromptTokenCount"),
         cache_read_tokens=cached,
         output_tokens=number(figures, "candidatesTokenCount") + thoughts,
         reasoning_tokens=thoughts,
+        audio_tokens=sum(tokens for kind, tokens in kinds if kind == "AUDIO"),
+        image_tokens=sum(tokens for kind, tokens in kinds if kind == "IMAGE"),
+        server_tool_calls=max(map(len, searched), default=0),
     )
 
 
+CLIENTS_OWN = {
+    *("function_call", "custom_tool_call", "shell_call", "local_shell_call", "apply_patch_call", "computer_call"),
+    "tool_search_call",
+}
+"""Calls that the client answers, and the search among its own tools."""
 ORACLES = {"anthropic": anthropic, "openai_chat": chat, "openai_responses": responses, "gemini": gemini}
 
 
 def expected(file: str, row: dict[str, Any]) -> Usage | None:
     chosen = endpoint(file, row)
     return Usage() if chosen.operation == "count" else ORACLES[chosen.protocol](objects(row))
+
+
+def totals(usage: Usage | None) -> dict[str, int] | None:
+    """The figures, however they are shared out."""
+    return None if usage is None else {name: getattr(usage, name) for name in Usage.__struct_fields__}
 
 
 def failed(row: dict[str, Any]) -> bool:
@@ -183,7 +223,7 @@ def test_usage_and_end_of_every_recording(file):
             body = objects(row)[0]
             assert (reader.failure is not None) == (body.get("error") is not None), row["id"]
             continue
-        assert reader.usage == expected(file, row), row["id"]
+        assert totals(reader.usage) == totals(expected(file, row)), row["id"]
         assert reader.usage_final == (reader.usage is not None), row["id"]
         assert reader.complete is not failed(row), row["id"]
         assert (reader.failure is not None) == (failed(row) and bool(objects(row))), row["id"]
@@ -196,11 +236,48 @@ def test_every_recording_cut_in_pieces(file):
     for row in rows(file):
         data = row["response"].encode()
         whole = state(listen(fresh(file, row), [data]))
-        sizes = [997] + ([1, 7] if len(data) <= 4096 or (row["stream"] and len(data) <= 16384) else [])
-        for size in sizes:
+        for size in (1, 7, 997):
             assert state(listen(fresh(file, row), pieces(data, size))) == whole, (row["id"], size)
-        cuts = [chance.randrange(len(data)) for _ in range(50)]
-        assert state(listen(fresh(file, row), at(data, cuts))) == whole, (row["id"], cuts)
+        for _ in range(20):
+            cuts = [chance.randrange(len(data)) for _ in range(chance.randrange(1, 50))]
+            assert state(listen(fresh(file, row), at(data, cuts))) == whole, (row["id"], cuts)
+
+
+def test_every_recording_in_the_frames_of_bedrock_is_what_bedrock_counted():
+    """As AWS sends Claude: each event in a message of its own, the last with a count of what the others add up to."""
+    chance, seen = random.Random(7), 0
+    for row in rows("anthropic.messages"):
+        answer = objects(row)
+        top = anthropic([event if event.get("usage") is None else without_iterations(event) for event in answer])
+        if not row["stream"] or top is None or failed(row):
+            continue
+        metrics = {
+            "inputTokenCount": top.input_tokens,
+            "outputTokenCount": top.output_tokens,
+            "cacheReadInputTokenCount": top.cache_read_tokens,
+            "cacheWriteInputTokenCount": top.cache_write_5m_tokens + top.cache_write_1h_tokens,
+        }
+        for wrong in (0, 1):
+            told = metrics | {"outputTokenCount": top.output_tokens + wrong}
+            data = b"".join(map(framed, [*answer[:-1], answer[-1] | {"amazon-bedrock-invocationMetrics": told}]))
+            for parts in ([data], at(data, [chance.randrange(len(data)) for _ in range(20)])):
+                framing = AnthropicFraming()
+                reader = CODECS["anthropic"].reader(endpoint("anthropic.messages", row), True)
+                listen(reader, [*map(framing.feed, parts), framing.close()])
+                assert totals(reader.usage) == totals(expected("anthropic.messages", row)), row["id"]
+                assert (reader.usage_final, reader.doubt) == (not wrong, "disputed_usage" if wrong else "")
+                assert reader.complete
+        seen += 1
+    assert seen >= 15
+
+
+def without_iterations(event: dict[str, Any]) -> dict[str, Any]:
+    return event | {"usage": {name: value for name, value in event["usage"].items() if name != "iterations"}}
+
+
+def framed(event: dict[str, Any]) -> bytes:
+    headers = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
+    return frame(headers, json.dumps({"bytes": b64encode(json.dumps(event).encode()).decode()}).encode())
 
 
 def test_a_gemini_stream_as_a_json_array_gives_the_same():

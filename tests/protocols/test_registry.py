@@ -45,8 +45,19 @@ def test_names_and_endpoints_agree():
         "embedContent": ("embed", "/v1beta/models/{model}:embedContent"),
         "batchEmbedContents": ("embed", "/v1beta/models/{model}:batchEmbedContents"),
     }
-    assert [codec.limit_headers for codec in CODECS.values()] == ["anthropic", "", "openai", "openai"]
+    assert {each.action: (each.operation, each.path) for each in CODECS["ollama"].endpoints} == {
+        "chat": ("generate", "/api/chat"),
+        "generate": ("generate", "/api/generate"),
+        "embed": ("embed", "/api/embed"),
+        "embeddings": ("embed", "/api/embeddings"),
+    }
+    assert [codec.limit_headers for codec in CODECS.values()] == ["anthropic", "", "", "openai", "openai"]
     assert [name for name, codec in CODECS.items() if codec.with_usage and codec.usage_filter] == ["openai_chat"]
     assert {name: codec.request_id_header for name, codec in CODECS.items() if codec.request_id_header} == {
         "anthropic": b"request-id"
     }
+
+
+def test_what_a_stream_is_called():
+    kinds = {name: codec.stream_type for name, codec in CODECS.items() if codec.stream_type != b"text/event-stream"}
+    assert kinds == {"ollama": b"application/x-ndjson"}

@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -202,6 +203,98 @@ async def test_the_same_limit_twice_counts_once(world: World) -> None:
         limits=[{"type": "requests", "per": "day", "max": 4}, {"type": "requests", "per": "day", "max": 6}]
     )
     assert refused(await flood(world, key, 10)) == 6
+    await world.site.settled()
+    assert [one["used"] for one in await world.key_state(key)] == [4, 4]
+
+
+# ------------------------------------------------------------------ tokens and money
+
+
+async def tokens_of(world: World, answers: list[httpx.Response]) -> int:
+    """What the ledger says that they used."""
+    await world.site.settled()
+    rows = [await world.site.row(one.headers["x-request-id"]) for one in answers if one.status_code == 200]
+    return sum(
+        row.input_tokens + row.cache_read_tokens + row.cache_write_5m_tokens + row.cache_write_1h_tokens
+        + row.output_tokens
+        for row in rows
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("per", ["minute", "day", "total", {"rolling": "5h"}])
+async def test_tokens_are_reserved_over_all_gateways_and_put_right(world: World, per: Any) -> None:
+    await world.account()
+    model = "sandbox-stall-600ms"
+    asked = httpx.Request("POST", "http://x", json=body(model, max_tokens=100)).content
+    reserved = len(asked) // 4 + 100
+    most = 10 * reserved + reserved // 2
+    key = await world.key(limits=[{"type": "tokens", "per": per, "max": most, "reserve": "worst"}])
+    urls = everywhere(world)
+    running = [asyncio.ensure_future(world.ask(key, model, url=next(urls), max_tokens=100)) for _ in range(30)]
+    await asyncio.sleep(0.3)
+    (shown,) = await world.key_state(key, world.site.gateways[1].url)
+    assert (shown["used"], shown["remaining"]) == (10 * reserved, reserved // 2)
+    answers = list(await asyncio.gather(*running))
+    assert refused(answers) == 20
+    no = next(one for one in answers if one.status_code == 429)
+    assert code_of(no) == "token_limited"
+    used = await tokens_of(world, answers)
+    (shown,) = await world.key_state(key)
+    assert 0 < used < 10 * reserved
+    assert (shown["used"], shown["remaining"]) == (used, most - used)
+    never = await world.ask(key, model, max_tokens=most)
+    assert (never.status_code, never.headers["x-should-retry"]) == (429, "false")
+    assert "may use" in never.json()["error"]["message"]
+
+
+async def test_money_is_counted_as_the_ledger_has_it(world: World) -> None:
+    await world.account()
+    limits = [
+        {"type": "budget", "per": "total", "max": "2.00"},
+        {"type": "budget", "per": "minute", "max": "3"},
+        {"type": "output_tokens", "per": "day", "max": 100_000},
+        {"type": "input_tokens", "per": "day", "max": 100_000},
+    ]
+    key = await world.key(limits=limits)
+    answers = [await world.ask(key, "claude-3-haiku", max_tokens=64, stream=at % 2 == 1) for at in range(4)]
+    assert {one.status_code for one in answers} == {200}
+    await world.site.settled()
+    rows = [await world.site.row(one.headers["x-request-id"]) for one in answers]
+    cost = sum(Decimal(row.cost or 0) for row in rows)
+    assert cost > 0
+    shown = await world.key_state(key)
+    assert [Decimal(one["used"]) for one in shown[:2]] == [cost, cost]
+    assert [Decimal(one["remaining"]) for one in shown[:2]] == [2 - cost, 3 - cost]
+    assert shown[2]["used"] == sum(row.output_tokens for row in rows)
+    fresh = sum(row.input_tokens + row.cache_write_5m_tokens + row.cache_write_1h_tokens for row in rows)
+    assert shown[3]["used"] == fresh
+
+
+async def test_a_budget_that_is_used_up_refuses(world: World) -> None:
+    await world.account()
+    key = await world.key(limits=[{"type": "budget", "per": "day", "max": "0.00001"}])
+    no = await world.ask(key, "claude-3-haiku", max_tokens=4096)
+    assert (no.status_code, code_of(no), no.headers["x-should-retry"]) == (429, "budget_exceeded", "false")
+    assert "0.00001" in no.json()["error"]["message"]
+    assert (await world.key_state(key))[0]["used"] == "0", "refused requests do not count"
+
+
+async def test_a_failover_keeps_what_the_caller_reserved_and_gives_the_accounts_back(world: World) -> None:
+    limits = [{"type": "tokens", "per": "hour", "max": 10**6}]
+    accounts = [await world.account(secret=f"sk-over-000{at}", limits=limits, priority=at + 1) for at in range(2)]
+    key = await world.key(debug=True, limits=limits)
+    world.site.sandbox.rules([Rule("error-529", credential="sk-over-0000", times=1)])
+    answer = await world.ask(key)
+    assert (answer.headers["x-poolgate-attempts"], answer.headers["x-poolgate-account"]) == ("2", accounts[1])
+    used = await tokens_of(world, [answer])
+    assert (await world.key_state(key))[0]["used"] == used
+    gate = world.site.gate
+    found = []
+    for one in accounts:
+        names = await gate.redis.keys(gate.prefix_of(world.tenant_id) + f"w:{one}:tokens:*")
+        found.append(sum([int(await gate.redis.hget(name, "n") or 0) for name in names]))
+    assert found == [0, used]
+    await world.heal()
 
 
 # ------------------------------------------------------------------ slots

@@ -16,7 +16,7 @@ from gateway.core import models as m
 from gateway.core.domain import Caller
 from gateway.core.keys import Peppers, new_key
 from gateway.core.names import CUT_CHANNEL
-from gateway.core.services import keys, tenants, users
+from gateway.core.services import keys, teams, tenants, users
 from gateway.core.services.reach import Reach
 from gateway.relay import authenticate as module
 from gateway.relay import background
@@ -178,7 +178,7 @@ async def test_the_key_is_checked_before_the_body_is_read(site: Site) -> None:
 
 
 def caller(key_id: str = "key_1") -> Caller:
-    return Caller(key_id=key_id, tenant_id="ten_1", name="", user_id="usr_1")
+    return Caller(key_id=key_id, tenant_id="ten_1", name="", user_id="usr_1", team_id="team_1")
 
 
 class Store:
@@ -214,7 +214,7 @@ async def test_one_read_serves_many_and_unknown_keys_are_remembered(monkeypatch:
     assert store.reads == 4
 
 
-@pytest.mark.parametrize("kind", ["key", "user", "tenant", "account"])
+@pytest.mark.parametrize("kind", ["key", "user", "team", "tenant", "account"])
 async def test_a_read_that_overlaps_a_change_is_not_kept(kind: str) -> None:
     store = Store()
     cache = Keys(PEPPERS, store.find)
@@ -233,11 +233,12 @@ async def test_a_read_that_overlaps_a_change_is_not_kept(kind: str) -> None:
     assert await cache.caller("a") is None
 
 
-async def test_a_change_is_found_by_key_user_and_tenant() -> None:
+async def test_a_change_is_found_by_key_user_team_and_tenant() -> None:
     store = Store()
     cache = Keys(PEPPERS, store.find)
-    for kind, identity, kept in (("key", "key_1", False), ("user", "usr_1", False), ("tenant", "ten_1", False),
-                                 ("key", "key_2", True), ("pool", "key_1", True)):  # fmt: skip
+    for kind, identity, kept in (("key", "key_1", False), ("user", "usr_1", False), ("team", "team_1", False),
+                                 ("tenant", "ten_1", False), ("key", "key_2", True), ("team", "team_2", True),
+                                 ("pool", "key_1", True)):  # fmt: skip
         store.rows[PEPPERS.digest("a")] = caller()
         await cache.caller("a")
         del store.rows[PEPPERS.digest("a")]
@@ -346,6 +347,60 @@ async def test_a_change_holds_on_every_gateway_within_two_seconds(site: Site, to
             await eventually(revoked, 2.0)
         finally:
             stop.set()
+
+
+async def test_who_joins_or_leaves_a_team_is_under_its_limits_within_two_seconds(site: Site) -> None:
+    world = await World.make(site)
+    other = await second(site)
+    roles = [users.Role(tenant_id=world.tenant_id, role="member")]
+    async with site.sessions.begin() as session:
+        user = await users.create(session, {"email": f"{os.urandom(4).hex()}@x.y"}, roles, "x", one_time=False)
+        red = await teams.create(session, world.tenant_id, {"name": "red", "limits": [limit_of(5)]})
+        blue = await teams.create(session, world.tenant_id, {"name": "blue", "limits": [limit_of(7)]})
+    _, key = await world.new_key(user_id=user.id)
+
+    async def told() -> list[list[tuple[str, int]]]:
+        states = [await world.key_state(key), await world.key_state(key, other)]
+        return [[(limit["scope"], limit["max"]) for limit in state] for state in states]
+
+    assert await told() == [[], []]
+    steps: list[tuple[str, dict[str, Any] | None, list[tuple[str, int]]]] = [
+        (red.id, {"user_ids": [user.id]}, [("team", 5)]),
+        (red.id, {"limits": [limit_of(6)]}, [("team", 6)]),
+        (red.id, {"user_ids": []}, []),
+        (blue.id, {"user_ids": [user.id]}, [("team", 7)]),
+        (blue.id, None, []),
+    ]
+    for team_id, values, shown in steps:
+        async with site.sessions.begin() as session:
+            team = await teams.find(session, ALL, team_id, lock=True)
+            await (teams.delete(session, team) if values is None else teams.change(session, team, values))
+
+        async def holds(shown: list[tuple[str, int]] = shown) -> bool:
+            return await told() == [shown, shown]
+
+        await eventually(holds, 2.0)
+
+
+def limit_of(most: int) -> dict[str, Any]:
+    return {"type": "requests", "per": "hour", "max": most}
+
+
+async def test_the_keys_of_a_teams_users_share_its_limit(world: World) -> None:
+    await world.account()
+    roles = [users.Role(tenant_id=world.tenant_id, role="member")]
+    async with world.site.sessions.begin() as session:
+        made = [
+            await users.create(session, {"email": f"{os.urandom(4).hex()}@x.y"}, roles, "x", one_time=False)
+            for _ in range(2)
+        ]
+        values = {"name": "t", "user_ids": [one.id for one in made], "limits": [limit_of(3)]}
+        await teams.create(session, world.tenant_id, values)
+    one, two = [(await world.new_key(user_id=user.id))[1] for user in made]
+    answers = [await world.ask(key) for key in (one, two, one, two, one)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert "team's limit" in answers[-1].text
+    assert (await world.ask(await world.key())).status_code == 200
 
 
 async def test_a_change_between_the_two_reads_of_a_refresh_is_not_lost(world: World) -> None:

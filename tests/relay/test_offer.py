@@ -8,7 +8,10 @@ import pytest
 from gateway.core.counters import Counter
 from gateway.core.domain import Limit, Period
 from gateway.core.names import reasoning_name, response_name, session_name
-from gateway.relay.offer import Ask, account_leases, asked, first, including, mask_of
+from gateway.core.prices import shipped
+from gateway.protocols.codec import Peek
+from gateway.relay.estimate import Estimate, Means
+from gateway.relay.offer import Ask, asked, first, including, mask_of, of_account
 from gateway.routing.authorise import Route
 from gateway.routing.choose import Candidate
 from tests.routing.test_choose import account, route
@@ -19,7 +22,9 @@ def candidates(count: int, **fields: Any) -> Sequence[Candidate]:
 
 
 def ask(asking: Route | None = None, offered: Sequence[Candidate] = (), leaving: str = "", held: Any = ()) -> Ask:
-    return asked("req_1", asking or route(), offered or candidates(1), b"row", leaving, list(held))
+    asking, offered = asking or route(), offered or candidates(1)
+    estimate = Estimate(asking, Peek("m", max_tokens=500), 70, offered, Means(), shipped(), 1_790_000_000.0)
+    return asked("req_1", asking, offered, b"row", leaving, list(held), estimate)
 
 
 def requests(owner: str, scope: Any = "key", **fields: Any) -> Limit:
@@ -37,10 +42,10 @@ def rows(arguments: Sequence[Any], count: int) -> list[tuple[Any, ...]]:
 
 
 def test_the_plain_case() -> None:
-    arguments, counters = ask().arguments(candidates(2), whole=True)
+    arguments, counters, _ = ask().arguments(candidates(2), whole=True)
     assert counters == []
     assert arguments == [
-        "req_1", 60_000, b"row", "", 3600, "", "busy", "1", "", "", 0, 0,
+        "req_1", 60_000, b"row", "", 3600, "", "busy", "1", "", "", 0, 0, "key_1",
         2, "a0", 0, 50, "", "", "a1", 0, 50, "", "",
     ]  # fmt: skip
 
@@ -73,7 +78,7 @@ def test_flags_and_modes() -> None:
         Candidate(account("c"), "m", 50, slow=True),
         Candidate(account("d", max_concurrency=7), "m", 51),
     ]
-    arguments, _ = ask(offered=offered).arguments(offered, whole=True)
+    arguments, *_ = ask(offered=offered).arguments(offered, whole=True)
     assert [row[4] for row in rows(arguments, 4)] == ["d", "pfamily:f", "s", ""]
     assert rows(arguments, 4)[3] == ("d", 7, 51, "", "")
     for strategy, mode in (("round_robin", "idle"), ("latency", "order"), ("least_busy", "busy")):
@@ -88,11 +93,21 @@ def test_an_accounts_limits_apply_to_it_alone() -> None:
         own("c", requests("c", "account", models=("gpt-*",)), requests("c", "account", platforms=("claude",))),
     ]
     made = ask(caller, offered)
-    arguments, counters = made.arguments(offered, whole=True)
+    arguments, counters, _ = made.arguments(offered, whole=True)
     assert [one.limit.owner for one in counters] == ["key_1", "a", "a", "c"]
     assert arguments[10:12] == [4, 1]
     assert [row[3] for row in rows(arguments, 3)] == ["1110", "1000", "1001"]
     assert [row[3] for row in rows(made.arguments([own("b")], whole=True)[0], 1)] == [""]
+
+
+def test_each_limit_says_how_much_the_request_is_expected_to_use() -> None:
+    kinds = [Limit(kind, 5000, Period("minute", 60), owner="key_1") for kind in ("requests", "tokens", "input_tokens")]
+    asking = route(caller={"limits": (*kinds, Limit("concurrency", 5, owner="key_1", queue_ms=700))})
+    arguments, counters, _ = ask(asking).arguments(candidates(1), whole=True)
+    said = [arguments[13 + 5 * at : 18 + 5 * at] for at in range(4)]
+    assert [one[4] for one in said] == [1, 570, 70, 1]
+    assert [(one[0], one[2], one[3]) for one in said] == [("S", 5000, 60_000)] * 3 + [("C", 5, 700)]
+    assert [one[1] for one in said] == [one.name for one in counters]
 
 
 def test_a_callers_limit_of_a_platform_is_masked_beside_them() -> None:
@@ -101,7 +116,7 @@ def test_a_callers_limit_of_a_platform_is_masked_beside_them() -> None:
         Candidate(account("a", platform="claude-official", limits=(requests("a", "account"),)), "m", 50),
         own("b", requests("b", "account")),
     ]
-    arguments, _ = ask(caller, offered).arguments(offered, whole=True)
+    arguments, *_ = ask(caller, offered).arguments(offered, whole=True)
     assert [row[3] for row in rows(arguments, 2)] == ["010", "101"]
 
 
@@ -109,20 +124,24 @@ def test_a_further_attempt_counts_only_what_is_new_and_gives_back_what_it_leaves
     limits = (requests("key_1"), requests("key_1", platforms=("claude-official",)))
     caller = route(caller={"limits": limits})
     concurrent = Limit("concurrency", 3, owner="a", scope="account")
-    before = own("a", concurrent, requests("a", "account"))
+    tokens = Limit("tokens", 9000, Period("minute", 60), owner="a", scope="account")
+    before = own("a", concurrent, tokens, requests("a", "account"))
     made = ask(caller, [before])
     held = made.arguments([before], whole=True)[1]
-    assert [one.limit for one in account_leases(held)] == [concurrent]
+    assert [one.limit for one in of_account(held)] == [concurrent, tokens], "a request was made there, all the same"
     after = Candidate(account("b", platform="claude-official"), "m", 50)
     again = ask(caller, [after], leaving="a", held=held)
     assert [one.limit for one in again.counters] == [limits[1]]
-    arguments, _ = again.arguments([after], whole=True)
-    assert arguments[-1] == account_leases(held)[0].name
+    arguments, *_ = again.arguments([after], whole=True)
+    assert arguments[-2:] == [one.name for one in of_account(held)]
     assert again.own(before.account) == []
+    # A maximum that was changed meanwhile makes it no other limit.
+    changed = own("a", Limit("concurrency", 4, owner="a", scope="account"), tokens)
+    assert again.own(changed.account) == []
 
 
 def counter(*platforms: str) -> Counter:
-    return Counter(requests("k", platforms=platforms), "S", "w:x", 60_000)
+    return Counter(requests("k", platforms=platforms), "S", "w:x", 60_000, "S w:x 60000")
 
 
 def test_masks() -> None:

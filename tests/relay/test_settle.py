@@ -107,7 +107,7 @@ async def test_a_running_gateway_is_known_so_that_its_progress_is_kept(settler: 
 async def test_the_leases_go_with_the_row(settler: Settler, store: Store):
     store.client.zadd(prefix(TAG) + "s:acc_1", {"req_1": 9e15})
     store.client.zadd(prefix(TAG) + "c:key:x", {"req_1": 9e15, "req_2": 9e15})
-    store.client.hset(prefix(TAG) + "r", "req_1", "acc_1\n{}")
+    store.client.hset(prefix(TAG) + "r", "req_1", "acc_1\n\n{}")
     put(settler, 1, names=["c:key:x"])
     await until(lambda: store.sequences() == [1])
     assert store.client.zrange(prefix(TAG) + "c:key:x", 0, -1) == ["req_2"]
@@ -297,8 +297,9 @@ async def test_each_row_once_whatever_happens_on_the_way(site: Site, store: Stor
     await site.stop_jobs()
     await site.account("claude-console")
     key_id, key = await site.new_key()
+    run = store.client.info("server")["run_id"]
     for tag in range(16):
-        store.client.set(prefix(tag) + "epoch", os.urandom(8).hex(), nx=True)
+        store.client.set(prefix(tag) + "epoch", f"{run}:{os.urandom(8).hex()}", nx=True)
     await asyncio.sleep(1.2)
     ids = await ask(site, key, 20)
     await until(lambda: sum(store.client.xlen(prefix(tag) + "u") for tag in range(16)) >= 20)

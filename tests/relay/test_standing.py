@@ -9,7 +9,7 @@ from gateway.relay.standing import duration, limit_headers, tightest
 
 
 def standing(most: int, used: int, reset: float, kind: str = "requests") -> Standing:
-    per = {"per": "minute"} if kind == "requests" else {}
+    per = {} if kind == "concurrency" else {"per": "minute"}
     return Standing(counter(parse([{"type": kind, "max": most, **per}])[0], 0), used, reset)
 
 
@@ -32,8 +32,11 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_the_tightest() -> None:
     few, many, late = standing(10, 9, 5), standing(100, 20, 9), standing(5, 4, 50)
-    assert tightest([many, few, late, standing(1, 1, 1, "concurrency")]) is late
-    assert tightest([standing(1, 1, 1, "concurrency")]) is None
+    tokens, output = standing(1000, 100, 3, "tokens"), standing(500, 499, 2, "output_tokens")
+    others = [standing(1, 1, 1, "concurrency"), standing(1, 1, 1, "budget")]
+    assert tightest([many, few, late, *others]) == {b"requests": late}
+    assert tightest([tokens, few, output, many]) == {b"tokens": output, b"requests": few}
+    assert tightest(others) == {}
 
 
 def test_dialects() -> None:
@@ -47,5 +50,16 @@ def test_dialects() -> None:
         (b"anthropic-ratelimit-requests-limit", b"10"),
         (b"anthropic-ratelimit-requests-remaining", b"0"),
         (b"anthropic-ratelimit-requests-reset", b"1970-01-01T00:01:02Z"),
+    ]
+    both = [standing(1000, 400, 0.5, "tokens"), *held]
+    assert limit_headers("openai", both, 0)[:3] == [
+        (b"x-ratelimit-limit-tokens", b"1000"),
+        (b"x-ratelimit-remaining-tokens", b"600"),
+        (b"x-ratelimit-reset-tokens", b"500ms"),
+    ]
+    assert limit_headers("anthropic", both, 0)[:3] == [
+        (b"anthropic-ratelimit-tokens-limit", b"1000"),
+        (b"anthropic-ratelimit-tokens-remaining", b"600"),
+        (b"anthropic-ratelimit-tokens-reset", b"1970-01-01T00:00:01Z"),
     ]
     assert limit_headers("", held, 0) == limit_headers("openai", [], 0) == []

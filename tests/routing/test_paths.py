@@ -22,6 +22,10 @@ TAILS = {
     "/v1/chat/completions": ("openai_chat", "generate"),
     "/v1/embeddings": ("openai_chat", "embed"),
     "/v1/responses": ("openai_responses", "generate"),
+    "/api/chat": ("ollama", "generate"),
+    "/api/generate": ("ollama", "generate"),
+    "/api/embed": ("ollama", "embed"),
+    "/api/embeddings": ("ollama", "embed"),
 }
 ACTIONS = ("generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents")
 
@@ -133,9 +137,10 @@ def test_nothing(path: str, method: str) -> None:
     assert not caught.value.allow
 
 
-def test_an_unknown_action_is_no_action() -> None:
+@pytest.mark.parametrize("action", ["predict", "chat", "generate", "embed"])
+def test_an_unknown_action_is_no_action(action: str) -> None:
     with pytest.raises(NoRoute) as caught:
-        match("POST", b"/v1beta/models/gemini:predict")
+        match("POST", f"/v1beta/models/gemini:{action}".encode())
     assert caught.value.allow == "GET"
 
 
@@ -155,6 +160,10 @@ def test_an_unknown_action_is_no_action() -> None:
         ("/openai/v1/responses", {}, "", "openai_responses"),
         ("/v1beta/x", {}, "", "gemini"),
         ("/v1/models/x:generateContent", {}, "", "gemini"),
+        ("/api/nothing", {}, "", "ollama"),
+        ("/api/hello", {}, "", "anthropic"),
+        ("/claude/api/nothing", {b"anthropic-version": b"1"}, "", "ollama"),
+        ("/embed", {}, "", "openai_chat"),
     ],
 )
 def test_the_nearest_protocol(path: str, headers: dict[bytes, bytes], query: str, protocol: str) -> None:

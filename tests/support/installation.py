@@ -89,8 +89,9 @@ class Site:
     async def start_jobs(self) -> None:
         self._jobs = asyncio.get_running_loop().create_task(keep_leading(self.settings))
         self._stack.push_async_callback(self.stop_jobs)
+        server: Any = await self.gate.redis.info("server")
         for tag in range(16):
-            await self.gate.redis.set(f"{{pg:{tag:02d}}}:epoch", os.urandom(8).hex(), nx=True)
+            await self.gate.redis.set(f"{{pg:{tag:02d}}}:epoch", f"{server['run_id']}:{os.urandom(8).hex()}", nx=True)
 
     async def stop_jobs(self) -> None:
         if self._jobs is not None:

@@ -109,7 +109,7 @@ class Plant:
             now = int(client.time()[0]) * 1000
             return sum(client.zcount(name, now, "+inf") for name in names)
 
-    async def answers(self, gateway: Process, seconds: float = 20) -> None:
+    async def answers(self, gateway: Process, seconds: float = 60) -> None:
         async with httpx.AsyncClient() as http:
             await until(lambda: _answers(http, gateway.url), seconds)
 

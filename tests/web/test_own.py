@@ -43,8 +43,10 @@ async def test_usage(site: Site) -> None:
         sum(row.output_tokens for row in rows),
     )
     assert MOMENT.fullmatch(about["from"])
+    part = await get(site, f"/v1/usage?from={day['day']}T00:00:00Z", secret)
+    assert part["data"] == about["data"]
     assert (await get(site, "/v1/usage?from=2020-01-01T00:00:00Z&to=2020-01-02", secret))["data"] == []
-    for wrong in ("from=yesterday", "to=12", "from=99999-01-01"):
+    for wrong in ("from=yesterday", "to=12", "from=99999-01-01", "to=0001-01-01", "from=0001-01-01T00:00:00%2B14:00"):
         got = await site.http.get(f"/v1/usage?{wrong}", headers={"x-api-key": secret})
         assert (got.status_code, got.json()["error"]["code"]) == (400, "invalid_request"), wrong
 

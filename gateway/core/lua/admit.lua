@@ -1,7 +1,7 @@
 -- Admits one request: checks and takes all of its limits and a slot of one account, or nothing.
 --
 -- KEYS[1]  the tenant's prefix, "{pg:NN}:"
--- ARGV     1 request id   2 lease ms   3 reservation ("" on a further attempt: the one there is kept)
+-- ARGV     1 request id   2 lease ms   3 the beginning of its row ("" on a further attempt: the one there is kept)
 --          4 sticky name ("" for none)   5 its life in seconds
 --          6 account to let go of (a further attempt; "" on the first)
 --          7 of the best tier with a free slot take: "busy" the least busy, "idle" the one idle longest, "order" the first
@@ -9,13 +9,15 @@
 --          9 what the request is bound by, beside its session: "must" (only the account held there), "prefer", or ""
 --         10 the name that holds that account
 --         11 number of limits L   12 how many of them, the first, are the caller's; the others are accounts' own
---          then L × (kind, name, max, span):
---              "S" sliding: span = length in ms, in 60 buckets;  "C" concurrency;  "D" calendar: span = end in ms
+--         13 key id
+--          then L × (kind, name, max, span, amount): "S" and "D" as in counting.lua;  "C" concurrency: span = ms for
+--              which a request may wait for its place, 0 for not at all
+--              amount: what the request is expected to use of it; it is put right when it is settled
 --          then number of candidates N, then N × (account id, slots or 0, tier, mask, flag), by tier
 --              mask: one character a limit, "1" where it applies to this account; "" = all apply
 --              flag: "d" draining: only for what is bound to it;  "s" slow: a session does not stay with it;
 --                    "p" and a scope: half-open, only for the one request that claims it;  "" otherwise
---          then the names of sets whose lease is given back when the account of 6 is left
+--          then the names of the counters of the account of 6 of which all is given back when it is left
 --
 -- Returns  {"ok", account, bound, now, used...}
 --              bound: 0 no, 1 by its session, 2 by the name of 10, 3 no: the account held there could not be taken
@@ -26,41 +28,9 @@
 --          {"bound", account}       it is bound to an account that is not among the candidates
 --          {"unknown"}              nothing is held under the name that it must be bound by
 --          {"cold"}                 the counters cannot be trusted
-local p = KEYS[1]
-if redis.call('EXISTS', p .. 'epoch') == 0 then return {'cold'} end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if not warm then return {'cold'} end
 local id, lease = ARGV[1], tonumber(ARGV[2])
 local live = '(' .. now
-
--- A bucket is a sixtieth of the span, by number since the epoch; exact, as the products stay below 2^53.
-local function bucket_of(span) return math.floor(now * 60 / span) end
--- A place taken in a bucket is free again when 60 whole buckets have passed.
-local function leaves(bucket, span) return math.ceil((bucket + 61) * span / 60) - now end
-
--- A sliding window: places used, and the oldest bucket that still counts. Buckets older than 60 are dropped on the way.
-local function slide(key, span)
-  local head = redis.call('HMGET', key, 'n', 'o')
-  local used, oldest = tonumber(head[1]), tonumber(head[2])
-  if not used or not oldest then return 0, nil end
-  local low, started = bucket_of(span) - 60, oldest
-  local last = started + 61
-  while oldest <= last do
-    local count = redis.call('HGET', key, oldest)
-    if count and oldest >= low then break end
-    if count then
-      used = used - count
-      redis.call('HDEL', key, oldest)
-    end
-    oldest = oldest + 1
-  end
-  if used <= 0 or oldest > last then
-    redis.call('DEL', key)
-    return 0, nil
-  end
-  if oldest ~= started then redis.call('HSET', key, 'n', used, 'o', oldest) end
-  return used, oldest
-end
 
 local must, preferred = ARGV[9] == 'must', nil
 if ARGV[9] ~= '' then
@@ -68,35 +38,80 @@ if ARGV[9] ~= '' then
   if must and not preferred then return {'unknown'} end
 end
 
-local at = 13
+-- The queue of a concurrency limit: tickets "q:" (request → turn), each as long as its request asks again "ql:", and the
+-- turns "qk:" that the keys have come to, "" being that of the last who was let in. The turns of a key that waits more
+-- often lie further back, so that keys take turns whatever they send. Returns how many are before this request.
+local function waiting(name)
+  local queue, alive = p .. 'q:' .. name, p .. 'ql:' .. name
+  local gone = redis.call('ZRANGEBYSCORE', alive, '-inf', now)
+  for i = 1, #gone do
+    redis.call('ZREM', queue, gone[i])
+    redis.call('ZREM', alive, gone[i])
+  end
+  return redis.call('ZRANK', queue, id) or redis.call('ZCARD', queue)
+end
+
+local function queue_up(limit)
+  local queue, turns, key = p .. 'q:' .. limit.name, p .. 'qk:' .. limit.name, ARGV[13]
+  if not redis.call('ZSCORE', queue, id) then
+    -- Turns of those who have left are held against nobody.
+    if redis.call('ZCARD', queue) == 0 then redis.call('DEL', turns) end
+    local last = tonumber(redis.call('HGET', turns, '')) or 0
+    local turn = math.max(last, tonumber(redis.call('HGET', turns, key)) or 0) + 1
+    redis.call('ZADD', queue, turn, id)
+    redis.call('HSET', turns, key, turn)
+  end
+  redis.call('ZADD', p .. 'ql:' .. limit.name, now + 2000, id)
+  for _, one in ipairs({'q:', 'ql:', 'qk:'}) do redis.call('PEXPIRE', p .. one .. limit.name, 120000) end
+end
+
+local function leave_queue(limit)
+  local queue = p .. 'q:' .. limit.name
+  local turn = redis.call('ZSCORE', queue, id)
+  if turn then
+    redis.call('ZREM', queue, id)
+    redis.call('ZREM', p .. 'ql:' .. limit.name, id)
+    redis.call('HSET', p .. 'qk:' .. limit.name, '', turn)
+  end
+end
+
+local at = 14
 local limits, callers = {}, tonumber(ARGV[12])
 for i = 1, tonumber(ARGV[11]) do
-  local kind, key, max, span = ARGV[at], p .. ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  local limit = {kind = kind, key = key, max = max, span = span, wait = 0}
+  local kind, name, max, span = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local amount, key = tonumber(ARGV[at + 4]), p .. name
+  local limit = {kind = kind, name = name, key = key, span = span, amount = amount, said = at, wait = 0}
+  local used = 0
   if kind == 'S' then
-    local used, oldest = slide(key, span)
-    limit.used, limit.oldest = used, oldest
+    used, limit.oldest = slide(key, span)
+    local oldest = limit.oldest
     if oldest then
       limit.wait = leaves(oldest, span)
-      local left, bucket = used - max, oldest
-      -- Lowered maximum: more than one bucket may have to leave before a place is free.
-      while left >= 0 and bucket <= oldest + 60 do
+      -- More than one bucket may have to leave before there is room.
+      local left, bucket = math.max(used + amount - max, used - max + 1), oldest
+      while left > 0 and bucket <= oldest + 60 do
         limit.wait = leaves(bucket, span)
         left = left - (tonumber(redis.call('HGET', key, bucket)) or 0)
         bucket = bucket + 1
       end
     end
-    if max == 0 then limit.wait = span end
+    if max == 0 or amount > max then limit.wait = span end
   elseif kind == 'C' then
-    limit.used = redis.call('ZCOUNT', key, live, '+inf')
+    used = redis.call('ZCOUNT', key, live, '+inf')
     limit.wait = 1000
+    if span > 0 then
+      limit.before = waiting(name)
+      -- Who stands further back need not ask so often.
+      limit.wait = math.min(500, 20 * (1 + math.max(0, limit.before + used - max)))
+    end
   else
-    limit.used = tonumber(redis.call('GET', key) or 0)
+    used = tonumber(redis.call('GET', key) or 0)
     limit.wait = span > 0 and span - now or 86400000
   end
-  limit.refused = limit.used >= max
+  limit.used = used
+  limit.refused = used >= max or used + amount > max or (limit.before or 0) + used >= max
   limits[i] = limit
-  at = at + 4
+  at = at + 5
 end
 
 local function answer(...)
@@ -160,7 +175,10 @@ for i = 1, count do
     end
   end
 end
-if #candidates == 0 and capped == 0 and tightest > 0 then return answer('limit', tightest, limits[tightest].wait, now) end
+if #candidates == 0 and capped == 0 and tightest > 0 then
+  if limits[tightest].before then queue_up(limits[tightest]) end
+  return answer('limit', tightest, limits[tightest].wait, now)
+end
 
 local chosen, bound = nil, 0
 if preferred then
@@ -207,9 +225,25 @@ end
 if not chosen then return {'full', now, busy, capped, soonest} end
 
 local ends = now + lease
+local reserved, row = '', ARGV[3]
+if row == '' then
+  local _
+  _, reserved, row = kept_of(id)
+  reserved, row = reserved or '', row or ''
+end
 if ARGV[6] ~= '' and ARGV[6] ~= chosen.id then
   redis.call('ZREM', p .. 's:' .. ARGV[6], id)
-  for i = at, #ARGV do redis.call('ZREM', p .. ARGV[i], id) end
+  local left = {}
+  for i = at, #ARGV do
+    left[ARGV[i]] = true
+    if string.sub(ARGV[i], 1, 2) == 'c:' then redis.call('ZREM', p .. ARGV[i], id) end
+  end
+  local stays = {}
+  for kind, name, span, moment, amount in charges(reserved) do
+    local one = kind .. ' ' .. name .. ' ' .. span .. ' ' .. moment .. ' ' .. amount
+    if left[name] then apply(one, -1) else stays[#stays + 1] = one end
+  end
+  reserved = table.concat(stays, ' ')
 end
 if chosen.probe then redis.call('SET', chosen.probe, id, 'PX', 60000) end
 local slots = p .. 's:' .. chosen.id
@@ -218,38 +252,31 @@ redis.call('ZADD', slots, ends, id)
 redis.call('PEXPIRE', slots, lease * 2)
 redis.call('HSET', p .. 'idle', chosen.id, time[1] * 1000000 + time[2])
 redis.call('ZADD', p .. 'l', ends, id)
-local kept = ARGV[3]
-if kept == '' then
-  local there = redis.call('HGET', p .. 'r', id)
-  kept = there and string.sub(there, (string.find(there, '\n', 1, true) or 0) + 1) or ''
-end
-redis.call('HSET', p .. 'r', id, chosen.id .. '\n' .. kept)
 if ARGV[4] ~= '' then redis.call('SET', p .. ARGV[4], chosen.id, 'EX', ARGV[5]) end
-local counted = {}
+local counted, taken = {}, {reserved ~= '' and reserved or nil}
 for i = 1, #limits do
   local limit = limits[i]
   if chosen.mask == '' or string.sub(chosen.mask, i, i) == '1' then
-    limit.used = limit.used + 1
-    if counted[limit.key] then
-      -- The same thing limited twice is counted once.
-    elseif limit.kind == 'S' then
-      -- A clock that was set back must not leave a place behind the oldest bucket, where none would find it.
-      local bucket = math.max(bucket_of(limit.span), limit.oldest or 0)
-      redis.call('HINCRBY', limit.key, bucket, 1)
-      if redis.call('HINCRBY', limit.key, 'n', 1) == 1 then
-        redis.call('HSET', limit.key, 'o', bucket)
-        limit.wait = leaves(bucket, limit.span)
+    limit.used = limit.used + limit.amount
+    if not counted[limit.name] then  -- the same thing limited twice is counted once
+      counted[limit.name] = true
+      if limit.kind == 'C' then
+        redis.call('ZREMRANGEBYSCORE', limit.key, '-inf', now)
+        redis.call('ZADD', limit.key, ends, id)
+        redis.call('PEXPIRE', limit.key, lease * 2)
+        if limit.before then leave_queue(limit) end
+      elseif limit.amount > 0 then
+        if limit.kind == 'S' then
+          local bucket = put(limit.key, limit.span, now, limit.amount, limit.oldest)
+          if not limit.oldest then limit.wait = leaves(bucket, limit.span) end
+        else
+          add('D', limit.name, limit.span, now, limit.amount)
+        end
+        taken[#taken + 1] = limit.kind .. ' ' .. limit.name .. ' ' .. ARGV[limit.said + 3] .. ' '
+          .. string.format('%.0f', now) .. ' ' .. ARGV[limit.said + 4]
       end
-      redis.call('PEXPIRE', limit.key, limit.span * 2)
-    elseif limit.kind == 'C' then
-      redis.call('ZREMRANGEBYSCORE', limit.key, '-inf', now)
-      redis.call('ZADD', limit.key, ends, id)
-      redis.call('PEXPIRE', limit.key, lease * 2)
-    else
-      redis.call('INCR', limit.key)
-      if limit.span > 0 then redis.call('PEXPIREAT', limit.key, limit.span + 3600000) end
     end
-    counted[limit.key] = true
   end
 end
+redis.call('HSET', p .. 'r', id, chosen.id .. '\n' .. table.concat(taken, ' ') .. '\n' .. row)
 return answer('ok', chosen.id, bound, now)

@@ -18,6 +18,10 @@ class Tenant(Dated, Model):
     enabled: Mapped[bool] = mapped_column(server_default="true")
     public_lists: Mapped[bool] = mapped_column(server_default="false")
     limits: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]")
+    capture: Mapped[dict[str, Any] | None]
+    """See gateway.core.capture; null is off."""
+    price_multiplier: Mapped[str] = mapped_column(server_default="1")
+    """Besides that of the key."""
     deleted_at: Mapped[datetime | None]
 
 

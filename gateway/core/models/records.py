@@ -1,6 +1,6 @@
 """What is written down: the ledger, its roll-up, the audit log, the versions of the configuration."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -48,6 +48,9 @@ class Request(Model):
     cache_write_1h_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     output_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     reasoning_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    audio_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    image_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    server_tool_calls: Mapped[int] = mapped_column(BigInteger, server_default="0")
     cost: Mapped[Decimal | None] = mapped_column(Money)
     currency: Mapped[str] = mapped_column(server_default="USD")
     price_version: Mapped[str | None]
@@ -72,22 +75,19 @@ class Journal(Model):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class UsageHour(Model):
-    """Sums of the ledger by hour, applied in the transaction that wrote the rows."""
+class _Usage:
+    """Sums of the ledger, applied in the transaction that wrote the rows, by each of its dimensions.
 
-    __tablename__ = "usage_hours"
-    __table_args__ = (
-        Index("ix_usage_hours_tenant_id_hour", "tenant_id", "hour"),
-        Index("ix_usage_hours_key_id_hour", "key_id", "hour"),
-    )
+    What a row does not have is the nil UUID or the empty string here: a primary key holds no null. The user and the
+    provider are part of it, since a key may be given to another user and an account to another provider.
+    """
 
-    hour: Mapped[datetime] = mapped_column(primary_key=True)
     tenant_id: Mapped[str] = mapped_column(PublicId("ten"), primary_key=True)
     key_id: Mapped[str] = mapped_column(PublicId("key"), primary_key=True)
-    user_id: Mapped[str | None] = mapped_column(PublicId("usr"))
+    user_id: Mapped[str] = mapped_column(PublicId("usr"), primary_key=True)
     account_id: Mapped[str] = mapped_column(PublicId("acct"), primary_key=True)
-    """The nil UUID where no account was reached."""
     platform: Mapped[str] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(primary_key=True)
     model: Mapped[str] = mapped_column(primary_key=True)
     requests: Mapped[int] = mapped_column(BigInteger, server_default="0")
     errors: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -99,6 +99,39 @@ class UsageHour(Model):
     output_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     reasoning_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     cost: Mapped[Decimal] = mapped_column(Money, server_default="0")
+
+
+class UsageHour(_Usage, Model):
+    """By hour."""
+
+    __tablename__ = "usage_hours"
+    __table_args__ = (
+        Index("ix_usage_hours_tenant_id_hour", "tenant_id", "hour"),
+        Index("ix_usage_hours_key_id_hour", "key_id", "hour"),
+        Index("ix_usage_hours_unpriced", "hour", "key_id", postgresql_where=text("unpriced > 0")),
+    )
+
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+
+
+class UsageDay(_Usage, Model):
+    """By day of UTC: always the sums of its hours."""
+
+    __tablename__ = "usage_days"
+    __table_args__ = (
+        Index("ix_usage_days_tenant_id_day", "tenant_id", "day"),
+        Index("ix_usage_days_key_id_day", "key_id", "day"),
+    )
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+
+
+class UsageMonth(_Usage, Model):
+    """By month of UTC, named by its first day: what long spans are read from."""
+
+    __tablename__ = "usage_months"
+
+    month: Mapped[date] = mapped_column(primary_key=True)
 
 
 class Audit(Model):

@@ -7,12 +7,13 @@ import msgspec
 import structlog
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import raiseload
 
-from gateway.core import changes, limits, snapshot
+from gateway.core import changes, limits, prices, snapshot
 from gateway.core import models as m
-from gateway.core.domain import Account, Caller, Pool, Probe, Proxy, Tenant, Timeouts
+from gateway.core.domain import Account, Caller, Capture, LimitScope, Pool, Probe, Proxy, Tenant, Timeouts
 from gateway.core.sealing import SealBroken, Sealer
-from gateway.core.services import proxies
+from gateway.core.services import proxies, teams
 
 log = structlog.get_logger()
 
@@ -35,10 +36,20 @@ async def load(
     ways = _proxies((await session.execute(select(m.Proxy))).scalars(), sealer)
     return snapshot.build(
         version,
-        [Tenant(row.id, row.name, row.enabled, row.public_lists) for row in tenants],
+        [Tenant(row.id, row.name, row.enabled, row.public_lists, capture=_capture(row)) for row in tenants],
         [Pool(row.id, row.tenant_id, row.name, row.strategy) for row in pools],  # type: ignore[arg-type]
         [account for row in accounts if (account := _account(row, sealer, defaults, ways))],
     )
+
+
+def _capture(row: m.Tenant) -> Capture | None:
+    """None while it is off, and when it cannot be read: then nothing is kept."""
+    try:
+        capture = msgspec.convert(row.capture, Capture | None)
+    except msgspec.ValidationError as error:
+        log.error("a tenant's capture is off: it cannot be read", tenant=row.id, reason=str(error))
+        return None
+    return capture if capture is not None and capture.enabled else None
 
 
 def _proxies(found: Iterable[m.Proxy], sealer: Sealer) -> dict[str, Proxy]:
@@ -121,23 +132,30 @@ async def caller_of(session: AsyncSession, key: m.Key) -> Caller | None:
 
 
 _CALLERS = (
-    select(m.Key, m.KeySecret, m.User, m.Tenant)
+    select(m.Key, m.KeySecret, m.User, m.Team, m.Tenant)
+    .options(raiseload(m.Team.members))  # nobody asks who else is in it
     .join(m.KeySecret, m.KeySecret.key_id == m.Key.id)
     .join(m.Tenant, m.Tenant.id == m.Key.tenant_id)
     .outerjoin(m.User, m.User.id == m.Key.user_id)
+    .outerjoin(m.TeamMember, teams.membership(m.Key))
+    .outerjoin(m.Team, m.Team.id == m.TeamMember.team_id)
     .where(m.Key.deleted_at.is_(None), m.Tenant.deleted_at.is_(None))
 )
 
 
-def _caller(key: m.Key, secret: m.KeySecret, user: m.User | None, tenant: m.Tenant) -> Caller:
-    groups = [("key", key.id, key.limits), ("tenant", tenant.id, tenant.limits)]
+def _caller(key: m.Key, secret: m.KeySecret, user: m.User | None, team: m.Team | None, tenant: m.Tenant) -> Caller:
+    groups: list[tuple[LimitScope, str, Any]] = [("key", key.id, key.limits)]
     if user is not None:
-        groups.insert(1, ("user", user.id, user.limits))
+        groups.append(("user", user.id, user.limits))
+    if team is not None:
+        groups.append(("team", team.id, team.limits))
+    groups.append(("tenant", tenant.id, tenant.limits))
     return Caller(
         key_id=key.id,
         tenant_id=key.tenant_id,
         name=key.name,
         user_id=key.user_id,
+        team_id=team.id if team else None,
         platforms=tuple(key.platforms),
         models=tuple(key.models),
         groups=tuple(key.groups),
@@ -148,9 +166,9 @@ def _caller(key: m.Key, secret: m.KeySecret, user: m.User | None, tenant: m.Tena
         expires_at=key.expires_at.timestamp() if key.expires_at else None,
         secret_expires_at=secret.expires_at.timestamp() if secret.expires_at else None,
         enabled=key.enabled and tenant.enabled and (user is None or user.enabled),
-        limits=limits.all_of(groups),  # type: ignore[arg-type]
+        limits=limits.all_of(groups),
         on_disconnect=key.on_disconnect,  # type: ignore[arg-type]
-        price_multiplier=key.price_multiplier,
+        price_multiplier=prices.product(key.price_multiplier, tenant.price_multiplier),
         debug=key.debug,
     )
 

@@ -18,7 +18,7 @@ from gateway.core.domain import Limit, LimitScope
 from gateway.core.ids import new_id
 from gateway.core.keys import Peppers, new_key
 from gateway.core.secret import Secret
-from gateway.core.services import pools, rows
+from gateway.core.services import pools, prices, rows, teams
 from gateway.core.services.failures import Conflict, Invalid
 from gateway.core.services.reach import Reach
 
@@ -152,12 +152,16 @@ async def restore(session: AsyncSession, key: m.Key) -> None:
 
 
 async def limits_of(session: AsyncSession, key: m.Key) -> tuple[Limit, ...]:
-    """Everything that a request of the key must pass: its own limits, its user's, its tenant's."""
-    tenant = (await session.execute(select(m.Tenant.limits).where(m.Tenant.id == key.tenant_id))).scalar_one()
-    groups: list[tuple[LimitScope, str, Any]] = [("key", key.id, key.limits), ("tenant", key.tenant_id, tenant)]
+    """Everything that a request of the key must pass: its own limits, its user's, the user's team's, its tenant's."""
+    groups: list[tuple[LimitScope, str, Any]] = [("key", key.id, key.limits)]
     if key.user_id is not None:
         user = (await session.execute(select(m.User.limits).where(m.User.id == key.user_id))).scalar_one()
-        groups.insert(1, ("user", key.user_id, user))
+        groups.append(("user", key.user_id, user))
+        team = await teams.of(session, key)
+        if team is not None:
+            groups.append(("team", team.id, team.limits))
+    tenant = (await session.execute(select(m.Tenant.limits).where(m.Tenant.id == key.tenant_id))).scalar_one()
+    groups.append(("tenant", key.tenant_id, tenant))
     return limits.all_of(groups)
 
 
@@ -169,7 +173,7 @@ async def _checked(session: AsyncSession, tenant_id: str, values: Mapping[str, A
     if "allowed_ips" in stored:
         stored["allowed_ips"] = [_network(text, f"allowed_ips[{at}]") for at, text in enumerate(stored["allowed_ips"])]
     if "price_multiplier" in stored:
-        stored["price_multiplier"] = _multiplier(stored["price_multiplier"])
+        stored["price_multiplier"] = prices.multiplier(stored["price_multiplier"])
     if "metadata" in stored:
         stored["metadata_"] = stored.pop("metadata")
     if "pools" in stored:
@@ -193,12 +197,6 @@ def _network(text: str, field: str) -> str:
         return str(ipaddress.ip_network(text, strict=False))
     except ValueError:
         raise Invalid("expected an address or a network such as 10.0.0.0/8", field) from None
-
-
-def _multiplier(value: Decimal) -> str:
-    if not value.is_finite() or not 0 <= value <= 1000:
-        raise Invalid("expected a number from 0 to 1000", "price_multiplier")
-    return format(value.normalize(), "f")
 
 
 async def _account_of(session: AsyncSession, tenant_id: str, account_id: str) -> str:

@@ -1,17 +1,21 @@
 """Reading the ledger."""
 
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.core import models as m
+from gateway.core.db import Sessions
 from gateway.core.ids import milliseconds_of, uuid_of
-from gateway.core.services import rows
+from gateway.core.services import rows, usage
 from gateway.core.services.reach import Reach
 
 _R = m.Request
+_PAGE = 1000
 
 
 class RequestFilter(Struct, frozen=True):
@@ -37,8 +41,8 @@ def received_at(request_id: str) -> datetime:
 async def listing(
     session: AsyncSession, reach: Reach, window: rows.Window, asked: RequestFilter
 ) -> rows.Slice[m.Request]:
-    """Newest first. The order is (received_at, request_id), so every page is a range of an index."""
-    found = select(_R).where(reach.over(_R.tenant_id, _R.user_id), *_conditions(asked))
+    """Newest first."""
+    found = _found(reach, asked)
     count = None
     if window.exact:
         count = (await session.execute(select(func.count()).select_from(found.subquery()))).scalar_one()
@@ -46,11 +50,57 @@ async def listing(
         after = rows.filter_id(window.cursor, "req", "cursor")
         moment = received_at(after)
         found = found.where(_R.received_at <= moment, or_(_R.received_at < moment, _R.request_id < after))
-    found = found.order_by(_R.received_at.desc(), _R.request_id.desc()).limit(window.limit + 1)
+    found = found.order_by(*(column.desc() for column in _order(reach, asked))).limit(window.limit + 1)
     read = list((await session.execute(found)).scalars())
     more = len(read) > window.limit
     read = read[: window.limit]
     return rows.Slice(read, read[-1].request_id if more else None, count)
+
+
+def _found(reach: Reach, asked: RequestFilter) -> Select[m.Request]:
+    return select(_R).where(reach.over(_R.tenant_id, _R.user_id), *_conditions(asked))
+
+
+def _order(reach: Reach, asked: RequestFilter) -> tuple[Any, ...]:
+    """By time, so that every page is a range of an index: the id begins with the moment, and alone is an index's order
+    where no tenant, key or account is asked for."""
+    narrow = asked.tenant_id or asked.key_id or asked.account_id or not reach.everything
+    return (_R.received_at, _R.request_id) if narrow else (_R.request_id,)
+
+
+async def export(sessions: Sessions, reach: Reach, asked: RequestFilter) -> AsyncIterator[Sequence[m.Request]]:
+    """All rows, oldest first, by pages. Each page is a transaction of its own, so that whoever reads slowly holds none.
+
+    Raises Invalid naming the parameter.
+    """
+    found = _found(reach, asked).where(_R.received_at < datetime.now(UTC)).order_by(*_order(reach, asked)).limit(_PAGE)
+    after: m.Request | None = None
+    while True:
+        part = found
+        if after is not None:
+            part = found.where(_R.received_at >= after.received_at, _R.request_id > after.request_id)
+        async with sessions() as session:
+            page = list((await session.execute(part)).scalars())
+        if page:
+            yield page
+        if len(page) < _PAGE:
+            return
+        after = page[-1]
+
+
+async def expected(session: AsyncSession, reach: Reach, asked: RequestFilter) -> int | None:
+    """About how many rows there are, by the roll-ups; None where they cannot say. What retention has dropped is in."""
+    if (asked.model, asked.status, asked.ending, asked.request_id) != (None, None, None, None):
+        return None
+    span = usage.UsageFilter(
+        since=asked.since or datetime.fromtimestamp(0, UTC),
+        until=asked.until or datetime.now(UTC),
+        tenant_id=asked.tenant_id,
+        key_id=asked.key_id,
+        account_id=asked.account_id,
+        user_id=asked.user_id,
+    )
+    return int((await usage.sums(session, reach, span, [], 1))[0]["requests"])
 
 
 async def find(session: AsyncSession, reach: Reach, request_id: str) -> m.Request:

@@ -2,21 +2,29 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.core import limits
+from gateway.core import capture, limits
 from gateway.core import models as m
 from gateway.core.ids import new_id
-from gateway.core.services import rows
+from gateway.core.services import prices, rows
 from gateway.core.services.failures import Conflict, Invalid, Missing
 from gateway.core.services.reach import Reach
 
 #: The tenant that a new installation has.
 DEFAULT = "default"
-DEFAULTS: Mapping[str, Any] = {"limits": [], "enabled": True, "public_lists": False}
+DEFAULTS: Mapping[str, Any] = {
+    "limits": [],
+    "enabled": True,
+    "public_lists": False,
+    "capture": None,
+    "price_multiplier": Decimal(1),
+}
 
 
 async def listing(
@@ -93,4 +101,12 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
             limits.parse(values["limits"], scope="tenant")
         except limits.InvalidLimit as error:
             raise Invalid(error.message, error.field) from None
-    return dict(values)
+    stored = dict(values)
+    if stored.get("price_multiplier") is not None:
+        stored["price_multiplier"] = prices.multiplier(stored["price_multiplier"])
+    if stored.get("capture") is not None:
+        try:
+            stored["capture"] = msgspec.to_builtins(capture.parse(stored["capture"]))
+        except capture.InvalidCapture as error:
+            raise Invalid(error.message, error.field) from None
+    return stored

@@ -69,6 +69,8 @@ class Ask(Struct, frozen=True):
     members: Members = {}
     sse: bool = True
     """Gemini: server-sent events, else a JSON array."""
+    action: str = ""
+    """Ollama: chat or generate, whose answers differ in form."""
 
 
 class Call(Struct, frozen=True):

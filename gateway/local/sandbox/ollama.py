@@ -1,4 +1,8 @@
-"""Ollama's native API, as lines of JSON: https://github.com/ollama/ollama/blob/main/docs/api.md."""
+"""Ollama's native API, as lines of JSON: https://github.com/ollama/ollama/blob/main/docs/api.md.
+
+A request without messages or prompt only loads the model (or frees it, with `keep_alive` 0): it is answered in one
+piece and costs nothing.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -20,18 +24,37 @@ from gateway.local.sandbox.dialect import Dialect, Events, Fault, Target, Vector
 from gateway.local.sandbox.schema import mapping
 from gateway.protocols.codec import Usage
 
+_MESSAGES = {
+    400: "invalid character 'x' looking for beginning of value",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "model 'sandbox' not found",
+    429: "too many requests",
+    503: "server busy, please try again.  maximum pending requests exceeded",
+}
+_REASONS = {
+    "quota": "you've reached your hourly usage limit, please wait or upgrade to continue",
+    "credit": "your subscription payment is past due. update your payment method: https://ollama.com/settings/billing",
+    "key": "unauthorized",
+    "model": "model 'sandbox' not found",
+}
+_FAULT = "an unknown error was encountered while running the model"
+
 
 def ask(target: Target, members: Members) -> Ask:
     model = member(members, "model", "")
     if not isinstance(model, str) or not model:
         raise Invalid("model is required")
     if target.action == "generate":
-        messages = [{"role": "user", "content": member(members, "prompt", "")}]
+        prompt = member(members, "prompt", "")
+        messages = [{"role": "user", "content": prompt}] if prompt else []
     else:
-        messages = objects(member(members, "messages")) or [{"role": "user", "content": ""}]
+        messages = objects(member(members, "messages"))
+    if not messages:
+        return Ask(model, False, "", Usage(), max_tokens=0, members=members, action=target.action)
     users = [t for m in messages if m.get("role") == "user" and (t := text_of(m.get("content")))]
     last, form = messages[-1], member(members, "format")
-    limit = member(members, "options", {}).get("num_predict")
+    limit = mapping(member(members, "options")).get("num_predict")
     return Ask(
         model=model,
         stream=member(members, "stream", True) is not False,
@@ -46,6 +69,7 @@ def ask(target: Target, members: Members) -> Ask:
         schema={} if form == "json" else mapping(form) or None,
         max_tokens=limit if isinstance(limit, int) and limit > 0 else None,
         members=members,
+        action=target.action,
     )
 
 
@@ -56,14 +80,17 @@ def identify(answer: Answer) -> str:
 def _line(ask: Ask, answer: Answer, text: str, thinking: str = "", **more: Any) -> dict[str, Any]:
     at = datetime.fromtimestamp(answer.created, UTC).isoformat().replace("+00:00", "Z")
     line: dict[str, Any] = {"model": answer.model, "created_at": at}
-    if "prompt" in ask.members:
+    if ask.action == "generate":
         line["response"] = text
         return line | ({"thinking": thinking} if thinking else {}) | more
     message: dict[str, Any] = {"role": "assistant", "content": text}
     return line | {"message": message | ({"thinking": thinking} if thinking else {})} | more
 
 
-def _ending(answer: Answer) -> dict[str, Any]:
+def _ending(ask: Ask, answer: Answer) -> dict[str, Any]:
+    if ask.max_tokens == 0:
+        freed = member(ask.members, "keep_alive") in (0, "0")
+        return {"done": True, "done_reason": "unload" if freed else "load"}
     usage = answer.usage
     return {
         "done": True,
@@ -83,7 +110,7 @@ def _calls(answer: Answer) -> list[dict[str, Any]]:
 
 
 def whole(ask: Ask, answer: Answer) -> bytes:
-    line = _line(ask, answer, "".join(answer.text), "".join(answer.thinking), **_ending(answer))
+    line = _line(ask, answer, "".join(answer.text), "".join(answer.thinking), **_ending(ask, answer))
     if (calls := _calls(answer)) and "message" in line:
         line["message"]["tool_calls"] = calls
     return encode(line)
@@ -101,11 +128,12 @@ def events(ask: Ask, answer: Answer) -> Events:
         line = _line(ask, answer, "", done=False)
         line.setdefault("message", {})["tool_calls"] = calls
         yield encode(line) + b"\n", answer.usage.output_tokens
-    yield encode(_line(ask, answer, "", **_ending(answer))) + b"\n", answer.usage.output_tokens
+    yield encode(_line(ask, answer, "", **_ending(ask, answer))) + b"\n", answer.usage.output_tokens
 
 
 def fault(fault: Fault, request_id: str) -> bytes:
-    return encode({"error": fault.message or f"sandbox: status {fault.status}"})
+    known = _REASONS.get(fault.reason) or _MESSAGES.get(fault.status)
+    return encode({"error": fault.message or known or (_FAULT if fault.status >= 500 else _MESSAGES[400])})
 
 
 def event_fault(ask: Ask, answer: Answer, fault_: Fault) -> bytes:
@@ -113,19 +141,24 @@ def event_fault(ask: Ask, answer: Answer, fault_: Fault) -> bytes:
 
 
 def headers(request_id: str, fault: Fault | None) -> str:
-    return ""
+    return f"retry-after: {fault.retry_after}\r\n" if fault is not None and fault.retry_after is not None else ""
 
 
 def vectors(target: Target, members: Members) -> Vectors:
+    model = member(members, "model", "")
+    if not isinstance(model, str) or not model:
+        raise Invalid("model is required")
     given: Any = member(members, "input", member(members, "prompt", ""))
+    size = member(members, "dimensions", 768)
     tokens = prompt_tokens(members, "input", "prompt")
-    return Vectors(str(member(members, "model", "")), tuple(str(r) for r in rows(given)), tokens, 768)
+    return Vectors(model, tuple(str(r) for r in rows(given)), tokens, size if isinstance(size, int) else 768)
 
 
 def embedded(target: Target, asked: Vectors, embeddings: list[list[float]]) -> bytes:
     if target.action == "embeddings":
-        return encode({"embedding": embeddings[0]})
-    return encode({"model": asked.model, "embeddings": embeddings, "prompt_eval_count": asked.tokens})
+        return encode({"embedding": embeddings[0] if embeddings else []})
+    durations = {"total_duration": 12000000, "load_duration": 1000000}
+    return encode({"model": asked.model, "embeddings": embeddings, **durations, "prompt_eval_count": asked.tokens})
 
 
 OLLAMA = Dialect(

@@ -1,10 +1,12 @@
 """Accounts: checked against their platform, credentials in and never out, tested, recovered."""
 
+import asyncio
 import json
 import time
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from admin.resources import Resources
 from gateway.core import state
@@ -75,7 +77,8 @@ async def test_the_fields_are_those_of_the_contract(root: Api):
         ({"timeouts": {"colour": 1}}, "timeouts.colour"),
         ({"pools": ["nowhere"]}, "pools[0]"),
         ({"limits": [{"type": "requests", "per": "minute", "max": -1}]}, "limits[0].max"),
-        ({"limits": [{"type": "concurrency", "max": 1}, {"type": "budget", "max": 1}]}, "limits[1].type"),
+        ({"limits": [{"type": "concurrency", "max": 1}, {"type": "money", "max": 1}]}, "limits[1].type"),
+        ({"limits": [{"type": "concurrency", "max": 1}, {"type": "budget", "per": "day", "max": -1}]}, "limits[1].max"),
         ({"proxy_id": "prx_x"}, "proxy_id"),
         ({"model_map": {"a": 1}}, "model_map[...]"),
         ({"colour": "red"}, "colour"),
@@ -174,6 +177,34 @@ async def test_state_is_read_and_lifted(root: Api, resources: Resources):
     lifted = await root(f"POST {path}/recover")
     assert lifted["usable"] is True and len(lifted["recent"]) == 1
     assert (await root("GET /audit", target=made["id"]))["data"][0]["after"] == {"lifted": 1}
+
+
+async def test_new_credentials_lift_what_was_found_of_the_old_once_they_are_committed(root: Api, resources: Resources):
+    """Until then gateways use the old ones, and would find the same once more."""
+    made = await root("POST /accounts", draft(), expect=201)
+    path, name = f"/accounts/{made['id']}", tenant_prefix(made["tenant_id"]) + "state"
+    field, out = f"{made['id']}|account", state.encode(state.State("credentials", state.FOR_EVER))
+    await resources.redis.hset(name, field, out)
+    await root(f"PATCH {path}", {"notes": "the same credentials"})
+    assert await resources.redis.hexists(name, field)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks, resources.database() as blocking:
+        await blocking.execute(text("LOCK TABLE audit IN SHARE MODE"))  # every change is noted before its commit
+        changing = tasks.create_task(root(f"PATCH {path}", {"credentials": {"api_key": SECRET + "2"}}))
+        waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'audit'::regclass")
+        while not (await blocking.execute(waits)).scalar_one():
+            await asyncio.sleep(0.01)
+        assert await resources.redis.hexists(name, field) and not changing.done()
+    assert not await resources.redis.hexists(name, field)
+    recent = (await root(f"GET {path}/state"))["recent"]
+    assert len(recent) == 1 and recent[0]["reason"].startswith("recovered by ")
+
+
+async def test_credentials_that_are_refused_lift_nothing(root: Api, resources: Resources):
+    made = await root("POST /accounts", draft(), expect=201)
+    name, field = tenant_prefix(made["tenant_id"]) + "state", f"{made['id']}|account"
+    await resources.redis.hset(name, field, state.encode(state.State("credentials", state.FOR_EVER)))
+    await root(f"PATCH /accounts/{made['id']}", {"credentials": {"api_key": "a\nb"}}, expect=400)
+    assert await resources.redis.hexists(name, field)
 
 
 async def test_nothing_automatic_stays_of_a_deleted_account(root: Api, south: Tenant, resources: Resources):

@@ -9,11 +9,20 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from msgspec import structs
+from sqlalchemy import text
+from structlog.testing import capture_logs
 
+from admin.api.oauth import Finishing
+from admin.authorisations import Begun
+from admin.caller import Caller
 from admin.resources import Resources
+from admin.schemas.oauth import AuthorisationFinish
 from gateway.core import state
 from gateway.core.names import tenant_prefix
+from gateway.core.redis import client
 from gateway.core.services import accounts, configuration
+from gateway.core.services.audit import Actor
 from gateway.core.services.reach import Reach
 from gateway.local.sandbox import Running, running
 from gateway.platforms import PLATFORMS
@@ -133,6 +142,41 @@ async def test_an_account_is_authorised_again(root: Api, vendor: Running, resour
     assert after.credentials["refresh_token"] != before.credentials["refresh_token"]
     shown = await root(f"GET /accounts/{made['id']}/state")
     assert (shown["usable"], shown["reason"]) == (True, None)
+
+
+async def test_new_tokens_lift_what_was_found_of_the_old_once_they_are_committed(
+    root: Api, vendor: Running, resources: Resources
+):
+    _, callback = await begun(root, vendor)
+    made = await root(FINISH, {"callback_url": callback, "name": name()})
+    states, field = tenant_prefix(made["tenant_id"]) + "state", f"{made['id']}|account"
+    out = state.encode(state.State(reason="re-authorise", until=state.FOR_EVER))
+    await resources.redis.hset(states, field, out)
+    _, callback = await begun(root, vendor)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks, resources.database() as blocking:
+        await blocking.execute(text("LOCK TABLE audit IN SHARE MODE"))  # every change is noted before its commit
+        ending = tasks.create_task(root(FINISH, {"callback_url": callback, "account_id": made["id"]}))
+        waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'audit'::regclass")
+        while not (await blocking.execute(waits)).scalar_one():
+            await asyncio.sleep(0.01)
+        assert await resources.redis.hexists(states, field) and not ending.done()
+    assert not await resources.redis.hexists(states, field)
+
+
+async def test_tokens_are_kept_though_redis_goes_away(root: Api, resources: Resources):
+    """The code is spent: what it gave must not be lost for a state that was not lifted."""
+    tenant_id = (await root("GET /tenants", q="default"))["data"][0]["id"]
+    asks = Caller(Actor("usr_1"), "usr_1", root=True)
+    wanted = Begun("usr_1", tenant_id, "openai-responses", {}, None, "-")
+    got = {"access_token": "kept", "refresh_token": "kept-too", "expires_at": 4e9}
+    async with client("redis://127.0.0.1:9") as nowhere:
+        without = structs.replace(resources, redis=nowhere)
+        finishing = Finishing(without, asks, Reach(everything=True), wanted, AuthorisationFinish(name=name()))
+        with capture_logs() as logs:
+            made = await finishing.store(got)
+    assert [(line["event"], line["owner"]) for line in logs] == [("automatic states were not lifted", made.id)]
+    _, account = await opened(resources, made.id)
+    assert account.credentials["access_token"].reveal() == "kept"
 
 
 async def test_an_account_of_another_kind_is_left_alone(root: Api, vendor: Running):

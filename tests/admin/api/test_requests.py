@@ -1,15 +1,19 @@
 """The ledger: what is shown of it, to whom, in which order."""
 
+import csv
+import io
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from admin.resources import Resources
 from gateway.core import models as m
 from gateway.core.ids import new_id, uuid7
+from gateway.core.services import requests
 from gateway.core.services.requests import received_at
 from tests.admin.conftest import Tenant
 
@@ -17,7 +21,8 @@ FIELDS = [
     *("request_id", "client_request_id", "tenant_id", "user_id", "key_id", "account_id", "platform", "provider"),
     *("protocol", "path", "model_asked", "model_used", "stream", "status", "error_code", "ending", "usage_source"),
     *("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens"),
-    *("reasoning_tokens", "cost", "currency", "price_version", "unpriced", "received_at", "first_byte_at"),
+    *("reasoning_tokens", "audio_tokens", "image_tokens", "server_tool_calls"),
+    *("cost", "currency", "price_version", "unpriced", "received_at", "first_byte_at"),
     *("ended_at", "overhead_us", "attempts", "client_ip", "user_agent", "session_id"),
 ]
 START = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
@@ -101,3 +106,28 @@ async def test_members_see_their_own(north: Tenant, ledger: list[str]):
     assert [one["status"] for one in (await member("GET /requests"))["data"]] == [500]
     await member(f"GET /requests/{ledger[0]}")
     await member(f"GET /requests/{ledger[1]}", expect=404)
+
+
+async def test_an_export_is_the_ledger_oldest_first(north: Tenant, ledger: list[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(requests, "_PAGE", 2)
+    viewer = north.as_("viewer")
+    shown = (await viewer("GET /requests", limit=50))["data"]
+    got = await viewer.http.get("/requests/export", params={"format": "jsonl"})
+    assert [msgspec.json.decode(line) for line in got.content.splitlines()] == shown[::-1]
+    assert [one["request_id"] for one in shown] == ledger
+    assert got.headers["x-poolgate-rows"] == "0"  # no sums were made of these
+    got = await viewer.http.get("/requests/export", params={"format": "csv", "status": 500})
+    head, line = csv.reader(io.StringIO(got.text, newline=""))
+    assert (head, line[head.index("request_id")]) == (FIELDS, ledger[0])
+    assert "x-poolgate-rows" not in got.headers
+    assert got.headers["content-disposition"] == 'attachment; filename="requests.csv"'
+    got = await viewer.http.get("/requests/export", params={"format": "jsonl", "to": "2026-03-01T10:32:00Z"})
+    assert len(got.content.splitlines()) == 2
+
+
+async def test_an_export_is_of_what_the_caller_may_see(north: Tenant, south: Tenant, ledger: list[str]):
+    for caller, lines in ((north.as_("member"), 1), (south.as_("viewer"), 1), (north.as_("owner"), 6)):
+        got = await caller.http.get("/requests/export", params={"format": "jsonl"})
+        assert len(got.content.splitlines()) == lines
+    problem = await north.as_("viewer")("GET /requests/export", expect=400, format="csv", key_id="x")
+    assert [error["field"] for error in problem["errors"]] == ["key_id"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.admin.conftest import Api
+from tests.admin.conftest import Api, Tenant
 
 
 async def test_a_tenant_from_its_beginning_to_its_end(root: Api):
@@ -21,6 +21,20 @@ async def test_a_tenant_from_its_beginning_to_its_end(root: Api):
     await root("POST /tenants", {"name": "renamed"}, expect=201)
     actions = [row["action"] for row in (await root("GET /audit", target=tenant["id"]))["data"]]
     assert actions == ["tenants.delete", "tenants.change", "tenants.create"]
+
+
+async def test_the_multiplier_is_roots(root: Api, north: Tenant):
+    assert (await north.as_("owner")(f"GET /tenants/{north.id}"))["price_multiplier"] == "1"
+    refused = await north.as_("owner")(f"PATCH /tenants/{north.id}", {"price_multiplier": "0.5"}, expect=403)
+    assert refused["errors"][0]["field"] == "price_multiplier"
+    for given, shown in (("0.50", "0.5"), ("0", "0"), (None, "1")):
+        changed = await root(f"PATCH /tenants/{north.id}", {"price_multiplier": given})
+        assert changed["price_multiplier"] == shown
+    for wrong in ("-1", "1000.1", "NaN", "0.1234567891"):
+        refused = await root(f"PATCH /tenants/{north.id}", {"price_multiplier": wrong}, expect=400)
+        assert refused["errors"][0]["field"] == "price_multiplier"
+    made = await root("POST /tenants", {"name": f"dear to {north.id}", "price_multiplier": "2"}, expect=201)
+    assert made["price_multiplier"] == "2"
 
 
 async def test_a_name_is_taken_once(root: Api):

@@ -1,16 +1,21 @@
 """Usage: the sums of what is asked, of what the caller may see."""
 
+import csv
+import io
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
+from sqlalchemy import text
 
 from admin.resources import Resources
 from gateway.core import models as m
 from gateway.core.ids import new_id
-from gateway.core.services.usage import NO_ACCOUNT
+from gateway.core.services.usage import NO_ACCOUNT, NO_USER
 from tests.admin.conftest import Tenant
+from tests.core.services.test_usage import DAYS, MONTHS
 
 SPAN: dict[str, Any] = {"from": "2026-03-01T10:59:00Z", "to": "2026-03-03"}
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -18,6 +23,7 @@ START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 def hour(tenant: Tenant, hours: int, key: str, **more: Any) -> m.UsageHour:
     values: dict[str, Any] = {"key_id": key, "account_id": new_id("acct"), "platform": "openai", "model": "gpt"}
+    values |= {"user_id": NO_USER, "provider": "deepseek"}
     counted = {"requests": 2, "input_tokens": 10, "output_tokens": 3, "cost": Decimal("0.25")}
     return m.UsageHour(hour=START + timedelta(hours=hours), tenant_id=tenant.id, **{**values, **counted, **more})
 
@@ -35,6 +41,9 @@ async def used(north: Tenant, south: Tenant, resources: Resources) -> None:
                 hour(south, 0, new_id("key")),
             ]
         )
+        await session.flush()
+        await session.execute(text(DAYS))
+        await session.execute(text(MONTHS))
 
 
 async def test_usage_is_summed_by_what_is_asked(north: Tenant):
@@ -71,10 +80,12 @@ async def test_tenants_see_their_own(north: Tenant, south: Tenant):
     assert (await owner("GET /usage", group_by="tenant", tenant_id=north.id, **SPAN))["data"] == []
 
 
-async def test_without_a_span_it_is_the_last_thirty_days(north: Tenant):
+async def test_without_a_span_it_is_today_and_thirty_days_before(north: Tenant):
     shown = await north.as_("viewer")("GET /usage")
     start, end = (datetime.fromisoformat(shown[name]) for name in ("from", "to"))
-    assert end - start == timedelta(days=30) and abs(datetime.now(UTC) - end) < timedelta(minutes=1)
+    assert start == (end - timedelta(days=30)).replace(hour=0, minute=0, second=0, microsecond=0) and abs(
+        datetime.now(UTC) - end
+    ) < timedelta(minutes=1)
     assert shown["has_more"] is False
 
 
@@ -84,6 +95,9 @@ async def test_without_a_span_it_is_the_last_thirty_days(north: Tenant):
         ({"group_by": "colour"}, "group_by"),
         ({"from": "yesterday"}, "from"),
         ({"to": "9999-99-99"}, "to"),
+        ({"to": "0001-01-02"}, "to"),
+        ({"sort": "colour"}, "sort"),
+        ({"team_id": "usr_1"}, "team_id"),
         ({"key_id": "x"}, "key_id"),
         ({"limit": 0}, "limit"),
         ({"limit": 10_001}, "limit"),
@@ -92,3 +106,30 @@ async def test_without_a_span_it_is_the_last_thirty_days(north: Tenant):
 async def test_what_cannot_be_is_refused_by_its_name(north: Tenant, params: dict[str, Any], field: str):
     problem = await north.as_("viewer")("GET /usage", expect=400, **params)
     assert [error["field"] for error in problem["errors"]] == [field]
+
+
+async def test_an_export_is_the_same_sums(north: Tenant):
+    viewer = north.as_("viewer")
+    asked: dict[str, Any] = {"group_by": "day,model,provider", **SPAN}
+    shown = (await viewer("GET /usage", **asked))["data"]
+    got = await viewer.http.get("/usage/export", params={"format": "jsonl", **asked})
+    assert [msgspec.json.decode(line) for line in got.content.splitlines()] == shown
+    assert len(shown) == 2 and shown[0]["provider"] == "deepseek"
+    got = await viewer.http.get("/usage/export", params={"format": "csv", **asked})
+    assert got.headers["content-type"] == "text/csv; header=present; charset=utf-8"
+    head, *lines = csv.reader(io.StringIO(got.text, newline=""))
+    assert [dict(zip(head, line, strict=True)) for line in lines] == [
+        {name: str(value) for name, value in one.items()} for one in shown
+    ]
+    for params, field in (
+        ({"format": "xls"}, "format"),
+        ({"format": "csv", "group_by": "x"}, "group_by"),
+    ):
+        problem = await viewer("GET /usage/export", expect=400, **params)
+        assert [error["field"] for error in problem["errors"]] == [field]
+
+
+async def test_an_export_is_of_what_the_caller_may_see(north: Tenant, south: Tenant):
+    for caller, lines in ((north.as_("member"), 1), (south.as_("owner"), 1), (north.as_("owner"), 3)):
+        got = await caller.http.get("/usage/export", params={"format": "jsonl", "group_by": "tenant,hour,user", **SPAN})
+        assert len(got.content.splitlines()) == lines + (caller is north.as_("owner"))

@@ -76,6 +76,21 @@ async def test_a_password_is_reset_to_one_that_works_once(root: Api, north: Tena
     await north.as_("owner")(f"PATCH /users/{mine}", {"password": "without the old"}, expect=403)
 
 
+async def test_nobody_writes_their_own_limits(root: Api, north: Tenant):
+    limits = [{"type": "requests", "per": "minute", "max": 5}]
+    owner, me = north.as_("owner"), north.users["owner"]["id"]
+    second = await root("POST /users", {"email": "second@north.test", "roles": [role(north, "owner")]}, expect=201)
+    problem = await owner(f"PATCH /users/{me}", {"name": "x", "limits": limits}, expect=403)
+    assert problem["errors"][0]["field"] == "limits"
+    assert (await owner(f"PATCH /users/{second['id']}", {"limits": limits}))["limits"] == limits
+    assert (await root(f"PATCH /users/{me}", {"limits": limits}))["limits"] == limits
+    await owner(f"PATCH /users/{me}", {"limits": None}, expect=403)
+    assert (await owner(f"PATCH /users/{me}", {"name": "x"}))["limits"] == limits
+    assert (await root(f"PATCH /users/{me}", {"limits": None}))["limits"] == []
+    for api in (north.as_("operator"), north.as_("member")):
+        await api(f"PATCH /users/{me}", {"limits": []}, expect=403)
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -14,8 +14,8 @@ from gateway.core.scripts import ADMIT, MARK, RENEW, SETTLE, SWEEP, Script, Scri
 
 _ids = itertools.count()
 
-Limit = tuple[str, str, int, int]
-"""kind, name, max, span"""
+Limit = tuple[str, str, int, int] | tuple[str, str, int, int, int]
+"""kind, name, max, span, amount (1)"""
 Candidate = tuple[str, int, int, str] | tuple[str, int, int, str, str]
 """account, slots, tier, mask, flag"""
 ANY: Sequence[Candidate] = (("a", 0, 50, ""),)
@@ -83,14 +83,15 @@ class Scene:
         binding: tuple[str, str] = ("", ""),
         own: Sequence[Limit] = (),
         given_back: Sequence[str] = (),
+        key: str = "key_1",
     ) -> Answer:
         identity = identity or f"req-{next(_ids)}"
-        flat = [part for one in (*limits, *own) for part in one]
+        flat = [part for one in (*limits, *own) for part in (*one, 1)[:5]]
         offered = [part for one in candidates for part in (*one, *([""] * (5 - len(one))))]
         return read(
             await self.run(
                 ADMIT, identity, lease, row, sticky, life, leaving, mode, "1" if whole else "0",
-                *binding, len(limits) + len(own), len(limits), *flat, len(candidates), *offered, *given_back,
+                *binding, len(limits) + len(own), len(limits), key, *flat, len(candidates), *offered, *given_back,
             )
         )  # fmt: skip
 
@@ -102,14 +103,16 @@ class Scene:
         most: int = 1000,
         sequence: int = 1,
         served: tuple[str, str] = ("", ""),
+        charges: str = "",
     ) -> int:
-        return await self.run(SETTLE, identity, account, "gateway", sequence, '{"row":1}', most, *served, *names)
+        head = (identity, account, "gateway", sequence, '{"row":1}', most)
+        return await self.run(SETTLE, *head, *served, charges, *names)
 
-    async def renew(self, lease: int, requests: Mapping[str, Sequence[str]], row: str = "{}") -> int:
+    async def renew(self, lease: int, requests: Mapping[str, Sequence[str]], row: str = "{}", charges: str = "") -> int:
         """The first name of a request is that of its slot, `s:ACCOUNT`."""
         flat: list[Any] = []
         for identity, names in requests.items():
-            flat += [identity, f"{names[0][2:]}\n{row}", len(names), *names]
+            flat += [identity, f"{names[0][2:]}\n{charges}\n{row}", len(names), *names]
         return await self.run(RENEW, lease, *flat)
 
     async def sweep(self, most: int = 100) -> int:

@@ -31,6 +31,7 @@ async def test_what_is_taken(scene: Scene) -> None:
     moment = scene.redis.hget(scene.name("idle"), "a") or ""
     assert len(moment) == 16
     assert int(moment) // 1000 == answer.now, "in microseconds"
+    charges = " ".join(f"{kind} {name} {span} {answer.now} 1" for kind, name, _, span in (limits[0], *limits[2:]))
     assert scene.dump() == {
         scene.name(key): value
         for key, value in sorted(
@@ -38,7 +39,7 @@ async def test_what_is_taken(scene: Scene) -> None:
                 "epoch": "1",
                 "s:a": [("r1", ends)],
                 "l": [("r1", ends)],
-                "r": {"r1": 'a\n{"x":1}\n2'},
+                "r": {"r1": f'a\n{charges}\n{{"x":1}}\n2'},
                 "idle": {"a": moment},
                 "k:1": "a",
                 limits[0][1]: {"n": "1", "o": bucket, bucket: "1"},
@@ -377,7 +378,7 @@ async def test_a_failover_moves_the_slot_and_keeps_the_reservation(scene: Scene)
     moved = await scene.admit("x", candidates=[B], row="", leaving="a", sticky="k:s")
     assert (moved.kind, moved.account) == ("ok", "b")
     assert (scene.slots("a"), scene.slots("b")) == (set(), {"x"})
-    assert scene.redis.hget(scene.name("r"), "x") == 'b\n{"n":1}\n'
+    assert scene.redis.hget(scene.name("r"), "x") == 'b\n\n{"n":1}\n'
     assert scene.redis.get(scene.name("k:s")) == "b"
     assert scene.redis.zcard(scene.name("l")) == 1
     assert scene.redis.zcard(scene.name(one[1])) == 1

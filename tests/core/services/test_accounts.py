@@ -70,7 +70,8 @@ async def test_every_change_is_announced(database: AsyncSession, default: str):
     [
         ({"proxy_id": "prx_x"}, "proxy_id"),
         ({"limits": [{"type": "requests", "per": "minute", "max": -1}]}, "limits[0].max"),
-        ({"limits": [{"type": "concurrency", "max": 1}, {"type": "budget", "max": 1}]}, "limits[1].type"),
+        ({"limits": [{"type": "concurrency", "max": 1}, {"type": "money", "max": 1}]}, "limits[1].type"),
+        ({"limits": [{"type": "concurrency", "max": 1}, {"type": "budget", "max": "1"}]}, "limits[1].per"),
         ({"pools": ["nowhere"]}, "pools[0]"),
     ],
 )

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from gateway.core import changes, db
 from gateway.core import models as m
-from gateway.core.domain import Proxy, Timeouts
+from gateway.core.domain import Capture, Proxy, Timeouts
 from gateway.core.ids import new_id
 from gateway.core.sealing import SealBroken, Sealer
 from gateway.core.secret import Secret
@@ -168,10 +168,39 @@ async def test_one_broken_account_does_not_stop_the_others(session: AsyncSession
     assert "sk-canary" not in repr(logs)
 
 
+@pytest.mark.parametrize(
+    ("own", "of_tenant", "together"), [("1", "1", "1"), ("1.5", "0.5", "0.75"), ("0.1", "0.2", "0.02"), ("3", "0", "0")]
+)
+async def test_the_multiplier_is_the_key_s_times_the_tenant_s(
+    session: AsyncSession, own: str, of_tenant: str, together: str
+) -> None:
+    await key(session, await tenant(session, price_multiplier=of_tenant), b"digest", price_multiplier=own)
+    found = await find_caller(session, [b"digest"])
+    assert found is not None
+    assert found[0].price_multiplier == together
+
+
+async def test_what_is_captured(session: AsyncSession) -> None:
+    """Off unless it is said to be on, and when it cannot be read."""
+    for value in (None, {}, {"enabled": False, "redact": ["x"]}, {"enabled": "maybe"}, {"enabled": True, "more": 1}):
+        await tenant(session, capture=value)
+    on = await tenant(session, capture={"enabled": True, "redact": ["x"], "max_bytes": 2000})
+    with capture_logs() as logs:
+        made = await load(session, SEALER, PLATFORMS)
+    assert made.captures == {on: Capture(True, 7, ("x",), 2000)}
+    assert [entry["log_level"] for entry in logs] == ["error", "error"]
+
+
 async def test_a_caller_with_everything(session: AsyncSession) -> None:
-    own = await tenant(session, limits=[{**MINUTE, "max": 3}])
-    user = new_id("usr")
-    session.add(m.User(id=user, email=user, limits=[{**MINUTE, "max": 2}]))
+    own, other = await tenant(session, limits=[{**MINUTE, "max": 4}]), await tenant(session)
+    user, team = new_id("usr"), new_id("team")
+    roles = [m.UserRole(tenant_id=one, role="member") for one in (own, other)]
+    session.add(m.User(id=user, email=user, limits=[{**MINUTE, "max": 2}], roles=roles))
+    await session.flush()
+    for identity, tenant_id, most in ((team, own, 3), (new_id("team"), other, 9)):
+        joined = [m.TeamMember(tenant_id=tenant_id, user_id=user)]
+        limits = [{**MINUTE, "max": most}]
+        session.add(m.Team(id=identity, tenant_id=tenant_id, name="t", limits=limits, members=joined))
     await session.flush()
     pool, acct = new_id("pool"), new_id("acct")
     identity = await key(
@@ -184,6 +213,7 @@ async def test_a_caller_with_everything(session: AsyncSession) -> None:
     caller, digest = found
     assert digest == b"digest"
     assert (caller.key_id, caller.tenant_id, caller.user_id, caller.enabled) == (identity, own, user, True)
+    assert caller.team_id == team
     assert (caller.platforms, caller.models, caller.groups, caller.pools) == (
         ("claude",),
         ("claude-*",),
@@ -194,7 +224,7 @@ async def test_a_caller_with_everything(session: AsyncSession) -> None:
     assert (caller.expires_at, caller.secret_expires_at) == (PAST.timestamp(), None)
     assert (caller.on_disconnect, caller.price_multiplier, caller.debug) == ("drain", "1.5", True)
     assert [(one.scope, one.owner, one.max) for one in caller.limits] == [
-        ("key", identity, 1), ("user", user, 2), ("tenant", own, 3)
+        ("key", identity, 1), ("user", user, 2), ("team", team, 3), ("tenant", own, 4)
     ]  # fmt: skip
 
 

@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from gateway.core import db
 from gateway.core import models as m
 from gateway.core.ids import new_id, uuid7
 from gateway.core.services import requests
@@ -119,3 +121,30 @@ async def test_what_is_no_id_is_refused_by_its_name(database: AsyncSession, fiel
     with pytest.raises(Invalid) as raised:
         await requests.listing(database, ROOT, Window(cursor=new_id("key")), RequestFilter())
     assert raised.value.field == "cursor"
+
+
+async def test_an_export_pages_through_everything(services_url: str, monkeypatch: pytest.MonkeyPatch):
+    """Also within one millisecond, and by either of the two orders."""
+    monkeypatch.setattr(requests, "_PAGE", 3)
+    tenant = new_id("ten")
+    async with db.engine(services_url) as engine:
+        opening = db.sessions(engine)
+        written = [row(seconds, tenant) for seconds in (0, 0, 0, 0, 0, 1, 1, 2, 3)]
+        later = row(int((datetime.now(UTC) - START).total_seconds()) + 3600, tenant)
+        async with opening.begin() as session:
+            session.add_all([*written, later])
+        ids = sorted(one.request_id for one in written)
+        for asked in (RequestFilter(tenant_id=tenant), RequestFilter(since=START)):
+            pages = [page async for page in requests.export(opening, ROOT, asked)]
+            assert [one.request_id for page in pages for one in page if one.tenant_id == tenant] == ids
+            assert max(map(len, pages)) == 3
+        async with opening.begin() as session:
+            assert await requests.expected(session, ROOT, RequestFilter(tenant_id=tenant)) == 0
+            assert await requests.expected(session, ROOT, RequestFilter(status=200)) is None
+            await session.execute(delete(m.Request).where(m.Request.tenant_id == tenant))
+
+
+async def test_the_order_of_the_ids_is_that_of_time(database: AsyncSession):
+    every = await kept(database, *(row(seconds) for seconds in (5, 3, 3, 4, 0)))
+    part = await requests.listing(database, ROOT, Window(), RequestFilter())
+    assert [one.request_id for one in part.rows if one.request_id in every] == every

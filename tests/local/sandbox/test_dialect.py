@@ -29,6 +29,7 @@ ASKED: list[tuple[Dialect, Target, dict[str, Any]]] = [
         {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 99, "messages": HELLO},
     ),
     (OLLAMA, Target("generate", action="chat"), {"model": "m", "messages": HELLO}),
+    (OLLAMA, Target("generate", action="generate"), {"model": "m", "prompt": "say hello"}),
 ]
 each = pytest.mark.parametrize(("dialect", "target", "asked"), ASKED, ids=[one[0].name for one in ASKED])
 STATUSES = [400, 401, 403, 404, 413, 429, 500, 502, 503, 529]

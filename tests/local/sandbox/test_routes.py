@@ -26,6 +26,8 @@ from gateway.local.sandbox.server import Request
         ("POST", "/model/anthropic.claude-v1%3A0/invoke", ("bedrock", "generate", "anthropic.claude-v1:0")),
         ("POST", "/model/a:0/invoke-with-response-stream", ("bedrock", "generate", "a:0")),
         ("POST", "/api/chat", ("ollama", "generate", "")),
+        ("POST", "/ollama/api/generate", ("ollama", "generate", "")),
+        ("POST", "/api/embed", ("ollama", "embed", "")),
         ("POST", "/api/embeddings", ("ollama", "embed", "")),
         ("GET", "/api/tags", ("ollama", "list", "")),
         ("GET", "/v1/models", ("openai-chat", "list", "")),

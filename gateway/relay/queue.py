@@ -1,0 +1,50 @@
+"""A request whose limit of concurrency has a queue waits there for its turn, and holds nothing meanwhile.
+
+The queue is in Redis, one for all gateways (gateway/core/lua/admit.lua): keys take turns, whoever sends more. A request
+stands in it as long as it asks again, so whoever waits in a gateway that dies is passed over within two seconds.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from gateway.relay.admit import Admission, Lease, Queued
+from gateway.relay.estimate import Estimate
+from gateway.routing.authorise import Route
+from gateway.routing.choose import Candidate
+
+
+async def admit(
+    admission: Admission,
+    request_id: str,
+    route: Route,
+    candidates: Sequence[Candidate],
+    reservation: bytes,
+    estimate: Estimate,
+    gone: Callable[[], bool],
+) -> Lease:
+    """As `Admission.admit`, which it asks again until the limit's patience is over, or the client has left (`gone`)."""
+    began = time.monotonic()
+    queued: Queued | None = None
+    while True:
+        try:
+            return await admission.admit(request_id, route, candidates, reservation, estimate)
+        except Queued as full:
+            left = began + full.patience - time.monotonic()
+            if left <= 0 or gone():
+                admission.give_up(request_id, route, full)
+                raise
+            queued = full
+            await _pause(admission, request_id, route, queued, min(full.pause, left))
+        except Exception:
+            if queued is not None:
+                admission.give_up(request_id, route, queued)
+            raise
+
+
+async def _pause(admission: Admission, request_id: str, route: Route, queued: Queued, seconds: float) -> None:
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        admission.give_up(request_id, route, queued)
+        raise
