@@ -9,6 +9,9 @@ from msgspec import Struct
 from gateway.core.ids import uuid7
 from gateway.core.state import rfc3339
 
+LOST = "gateway_lost"
+"""The ending of a request whose gateway was killed: its row says what was known when it began."""
+
 
 class Attempt(Struct, omit_defaults=True):
     """One try at one account. Times are epoch seconds."""
@@ -46,7 +49,7 @@ class Row(Struct, omit_defaults=True):
     model_used: str | None = None
     status: int | None = None
     error_code: str | None = None
-    ending: str = "gateway_lost"
+    ending: str = LOST
     usage_source: str = "none"
     input_tokens: int = 0
     cache_read_tokens: int = 0

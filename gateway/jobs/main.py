@@ -13,6 +13,7 @@ import asyncpg
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.core import db, logs
 from gateway.core import redis as redis_url
@@ -41,6 +42,7 @@ from gateway.jobs.leader import leadership
 
 _IDLE = 0.2
 _AGAIN = 2.0
+_START = 60.0
 _PENDING_EVERY = 5.0
 _SWEEP_EVERY = 5.0
 _SWEEP_BATCH = 200
@@ -56,13 +58,27 @@ def run(settings: Settings) -> None:
 
 
 async def _main(settings: Settings) -> None:
-    async with db.engine(settings.database_url) as engine:
-        await check_revision(engine)
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await _known(settings)
     await keep_leading(settings)
+
+
+async def _known(settings: Settings) -> None:
+    """The database is of a revision that this version knows. One that is just starting is waited for."""
+    patience = time.monotonic() + _START
+    while True:
+        try:
+            async with db.engine(settings.database_url) as engine:
+                await check_revision(engine)
+            return
+        except (*_AWAY, SQLAlchemyError) as error:
+            if time.monotonic() > patience:
+                raise
+            log.warning("the database cannot be read yet", reason=type(error).__name__)
+            await pause(1)
 
 
 async def keep_leading(settings: Settings) -> None:

@@ -205,7 +205,9 @@ class Gate:
         """The upstream does not know `stream_options`: it is not asked again for a day."""
         self.without_usage[account_id] = time.time() + _WITHOUT_USAGE_FOR
 
-    def admitted(self, exchange: Exchange) -> None:
+    def admitted(self, exchange: Exchange, reservation: bytes) -> None:
+        lease = exchange.lease
+        self.journal.begin(lease.tag, lease.request_id, lease.candidate.account.id, lease.reserved(), reservation)
         self.exchanges[exchange.call.request_id] = exchange
         exchange.call.admitted = True
         if self.snapshot.captures:

@@ -2,8 +2,9 @@
 
 Rows of one loop tick are appended in one write, without fsync: they survive the process, not the machine. Each tag of
 the instance has its own sequence, and rows of a tag enter the tag's stream in that order; so one number, how far the
-tag is committed, says which lines are still needed. A file is removed when all that is in it is committed. The lock
-file tells a living instance from one whose files wait for the next process on this disk.
+tag is committed, says which lines are still needed. A file is removed when all that is in it is committed. A request
+that has begun has a line too, without a sequence: what is known of it when the process is killed. The lock file tells a
+living instance from one whose files wait for the next process on this disk.
 
 A disk that takes nothing never stops a request: its row stays in memory, and is written when the disk takes it again.
 """
@@ -12,25 +13,30 @@ import asyncio
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import structlog
 
 SEGMENT_BYTES = 8 << 20
 _NAME = "rows-{:06d}"
 _AT_ONCE = 512
+_BEGUN = b"o"
 log = structlog.get_logger()
 
 
 class _Segment:
-    __slots__ = ("last", "path", "size")
+    __slots__ = ("begun", "last", "path", "size")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.last: dict[int, int] = {}
+        self.begun: dict[str, bytes] = {}
+        """Lines of requests that are not over, by their id."""
         self.size = 0
 
 
@@ -49,6 +55,7 @@ class Journal:
         self._out: list[bytes] = []
         self._written = 0
         """Bytes of the first line of `_out` that are in the file already."""
+        self._begun: dict[str, _Segment] = {}
         self._sequence: dict[int, int] = {}
         self.committed: dict[int, int] = {}
         self.failing = ""
@@ -66,23 +73,35 @@ class Journal:
             raise OSError(f"{unfinished} is locked by another process")
         return cls(unfinished.rename(spool / name), lock, limit)
 
-    def append(self, tag: int, row: bytes) -> int:
+    def begin(self, tag: int, request_id: str, account_id: str, charges: str, row: bytes) -> None:
+        """Keeps what a request leaves when this process is killed: see `lost`."""
+        line = b"%d %b %b\t%b\t%b\n" % (tag, _BEGUN, account_id.encode(), charges.encode(), row)
+        segment = self._put(line)
+        segment.begun[request_id] = line
+        self._begun[request_id] = segment
+
+    def append(self, tag: int, row: bytes, request_id: str = "") -> int:
         """Keeps a row; it is on its way to the file by the end of this loop tick. Returns its sequence in the tag.
 
-        Never raises: what the disk does not take stays in memory.
+        Never raises: what the disk does not take stays in memory. `request_id`: of the request that is over with it.
         """
         sequence = self._sequence.get(tag, 0) + 1
         self._sequence[tag] = sequence
+        self._put(b"%d %d %b\n" % (tag, sequence, row)).last[tag] = sequence
+        begun = self._begun.pop(request_id, None)
+        if begun is not None:
+            del begun.begun[request_id]
+        return sequence
+
+    def _put(self, line: bytes) -> _Segment:
         segment = self._segments[-1] if self._segments else self._next()
         if segment.size > self._segment_bytes and self.flush():
             segment = self._next()
         if not self._out:
             self._loop.call_soon(self.flush)
-        line = b"%d %d %b\n" % (tag, sequence, row)
         self._out.append(line)
-        segment.last[tag] = sequence
         segment.size += len(line)
-        return sequence
+        return segment
 
     def flush(self) -> bool:
         """Whether all is in the files."""
@@ -136,8 +155,16 @@ class Journal:
         if sequence <= self.committed.get(tag, 0):
             return
         self.committed[tag] = sequence
-        while len(self._segments) > 1 and self._done(self._segments[0]):
+        while len(self._segments) > 1 and self._done(self._segments[0]) and self._carried(self._segments[0]):
             self._segments.pop(0).path.unlink(missing_ok=True)
+
+    def _carried(self, old: _Segment) -> bool:
+        """Whether the lines of requests that still run are in a newer file."""
+        for request_id, line in old.begun.items():
+            segment = self._begun[request_id] = self._put(line)
+            segment.begun[request_id] = line
+        old.begun.clear()
+        return self.flush()
 
     def _done(self, segment: _Segment) -> bool:
         return all(self.committed.get(tag, 0) >= last for tag, last in segment.last.items())
@@ -225,3 +252,43 @@ def orphans(spool: Path, own: str) -> Iterator[tuple[Path, int]]:
 def orphan_rows(directory: Path) -> Iterator[tuple[int, int, bytes]]:
     for path in sorted(directory.glob("rows-*")):
         yield from read(path)
+
+
+class _Named(msgspec.Struct):
+    request_id: str = ""
+
+
+_named = msgspec.json.Decoder(_Named).decode
+
+
+def _begun(line: bytes) -> tuple[int, bytes, bytes, bytes] | None:
+    """(tag, account, charges, row) of a whole line that `begin` has written."""
+    tag, _, rest = line.partition(b" ")
+    mark, _, kept = rest.partition(b" ")
+    parts = kept[:-1].split(b"\t", 2)
+    if not line.endswith(b"\n") or not tag.isdigit() or mark != _BEGUN or len(parts) != 3:
+        return None
+    return int(tag), parts[0], parts[1], parts[2]
+
+
+def lost(directory: Path) -> dict[str, tuple[int, bytes, bytes, bytes]]:
+    """What began in an instance that is gone and has no row: (tag, account, charges, row's beginning), by its id."""
+    found: dict[str, tuple[int, bytes, bytes, bytes]] = {}
+    for path in sorted(directory.glob("rows-*")):
+        with path.open("rb") as lines:
+            for line in lines:
+                with suppress(msgspec.MsgspecError):
+                    if (begun := _begun(line)) is not None:
+                        found[_named(begun[3]).request_id] = begun
+                    elif (row := parse(line)) is not None:
+                        found.pop(_named(row[2]).request_id, None)
+    return found
+
+
+def leave(directory: Path, rows: Iterable[tuple[int, int, bytes]]) -> None:
+    """Adds rows to the journal of an instance that is gone, in a file of their own. Raises OSError."""
+    numbers = [int(path.name.rpartition("-")[2]) for path in directory.glob("rows-*")]
+    path = directory / _NAME.format(max(numbers, default=0) + 1)
+    unfinished = directory / "unfinished"
+    unfinished.write_bytes(b"".join(b"%d %d %b\n" % line for line in rows))
+    unfinished.rename(path)

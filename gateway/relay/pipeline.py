@@ -76,7 +76,7 @@ async def admitted(call: Call, gate: Gate, downstream: Downstream) -> Exchange:
         raise gate.bound_elsewhere(route, bound) from None
     exchange = Exchange(call, route, peek, lease, row, downstream, gate.settle)
     exchange.timing = (authenticated - call.started, chosen - authenticated, time.perf_counter() - chosen)
-    gate.admitted(exchange)
+    gate.admitted(exchange, kept)
     return exchange
 
 

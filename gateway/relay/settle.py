@@ -18,10 +18,11 @@ import hiredis
 import msgspec
 import structlog
 
+from gateway.core.ledger import LOST, decode
 from gateway.core.names import TAGS, gateway_name, prefix
 from gateway.core.pause import pause
 from gateway.core.scripts import SETTLE, RedisGone, Scripts
-from gateway.relay.journal import Journal, orphan_rows, orphans
+from gateway.relay.journal import Journal, leave, lost, orphan_rows, orphans
 
 STREAM_LIMIT = 100_000
 _BATCH = 200
@@ -45,6 +46,7 @@ class _Named(msgspec.Struct):
     """Counts of refusals have none."""
     account_id: str | None = None
     charges: str = ""
+    ending: str = ""
 
 
 _NAMED = msgspec.json.Decoder(_Named)
@@ -91,7 +93,7 @@ class Settler:
     ) -> None:
         """The end of a request: its row is kept, its leases are given back. `charges`: what it counts under limits, as
         the row says it too; `served`: "ACCOUNT|SCOPE" and the key, of a request that was served."""
-        sequence = self._journal.append(tag, row)
+        sequence = self._journal.append(tag, row, request_id)
         if not self._live:
             self._keep(tag, sequence, names)
             return
@@ -217,13 +219,16 @@ class Settler:
         calls: list[tuple[int, asyncio.Future[Any]]] = []
         for sequence, row in islice(rows, _BATCH):
             named = _NAMED.decode(row)
+            if named.ending == LOST:
+                calls.append((sequence, self._send_lost(tag, instance, sequence, named, row)))
+                continue
             names = self._names.get((tag, sequence), []) if instance == self._journal.instance else []
             arguments: Arguments = [named.request_id, named.account_id or "", instance, sequence, row, STREAM_LIMIT]
             arguments += (*_NOBODY, named.charges, *names)
             calls.append((sequence, self._scripts.call(SETTLE, prefix(tag), arguments)))
         full = False
         for sequence, call in calls:
-            full = await call != 1 or full
+            full = await call == 0 or full
             if not full:
                 self._sent[instance, tag] = sequence
                 self.resent += 1
@@ -233,10 +238,20 @@ class Settler:
             raise StreamFull("the stream takes no more rows")
         return bool(calls)
 
+    def _send_lost(self, tag: int, instance: str, sequence: int, named: _Named, row: bytes) -> asyncio.Future[Any]:
+        """As the sweep does it: what it reserved is given back when its lease ends, the jobs charge the estimate."""
+        fields = ("i", instance, "s", sequence, "a", named.account_id or "", "g", row, "c", named.charges)
+        return self._scripts.command(b"XADD", prefix(tag) + "u", b"*", *fields)
+
     async def _adopt(self) -> None:
         """Journals of instances that are gone: sent under their own name, removed when they are committed."""
         for directory, lock in orphans(self._spool, self._journal.instance):
             last = {tag: sequence for tag, sequence, _ in orphan_rows(directory)}
+            try:
+                await self._bury(directory, last)
+            except BaseException:
+                os.close(lock)  # another look will find it
+                raise
             self._adopted[directory] = _Adopted(lock, last)
         for directory, adopted in list(self._adopted.items()):
             committed = await self._committed(directory.name, list(adopted.last))
@@ -246,6 +261,21 @@ class Settler:
                 os.close(self._adopted.pop(directory).lock)
             else:
                 await self._replay(directory, adopted, committed)
+
+    async def _bury(self, directory: Path, last: dict[int, int]) -> None:
+        """What ran in an instance that was killed becomes rows of its journal: they exist whatever Redis knows."""
+        found = lost(directory).values()
+        committed = await self._committed(directory.name, sorted({tag for tag, *_ in found}))
+        rows: list[tuple[int, int, bytes]] = []
+        for tag, account, charges, begun in found:
+            row = decode(begun)
+            row.account_id, row.charges = account.decode() or None, charges.decode()
+            last[tag] = max(last.get(tag, 0), committed[tag]) + 1
+            # Said aloud, though it is the default: by that it is known on the way.
+            rows.append((tag, last[tag], msgspec.json.encode({**msgspec.to_builtins(row), "ending": LOST})))
+        if rows:
+            leave(directory, rows)
+            log.warning("requests of a gateway that has gone are in its journal", requests=len(rows))
 
     async def _replay(self, directory: Path, adopted: _Adopted, committed: dict[int, int]) -> None:
         """Sends what of a gone instance's rows is neither committed nor in the stream."""

@@ -25,7 +25,7 @@ from msgspec import Struct, field
 from gateway.core.prices import Price
 from gateway.core.services import prices
 from tests.failures import sums
-from tests.support.processes import LEASE, Plant, Process, until, works
+from tests.support.processes import Plant, Process, until, works
 
 ABORTED = 0.05
 CUT = 0.05
@@ -49,8 +49,6 @@ LIMITS: list[dict[str, Any]] = [
     {"type": "concurrency", "max": 1000},
 ]
 """Never reached, and open while Redis is away: the run goes on, and all of it is counted."""
-_TOLD = 2.5
-"""Seconds after which gateways have told a Redis that counts again what runs."""
 _SETTLING = 0.05
 """Seconds that a busy gateway may take from an answer's last byte to its row in the journal."""
 _BREAKS = (httpx.HTTPError, OSError)
@@ -124,9 +122,7 @@ class Soak:
         self.unsettled: set[str] = set()
         """Answered so short a time before their gateway was killed that it may not have settled them."""
         self.statuses: Counter[str] = Counter()
-        self._emptied = False
         """Redis was lost since a gateway was last killed."""
-        self._killed_at = 0.0
         """When a gateway was last killed: Redis' time, in ms."""
 
     async def run(self) -> Verdict:
@@ -207,22 +203,17 @@ class Soak:
                 await asyncio.sleep(0.01)
             await trouble()
 
-    # A reservation lives in Redis alone: Redis is not lost while it alone knows what ran in a killed gateway, nor a
-    # gateway killed before it has told an empty Redis what runs. Both together lose that, as the README says.
-
     def _kill_gateway(self, number: int) -> Callable[[], Awaitable[None]]:
         gateway = self.plant.gateways[number % len(self.plant.gateways)]
 
         async def kill() -> None:
             await self.plant.answers(gateway)
-            await self._told()
             killed = time.monotonic()
             gateway.kill()
             self.unsettled |= {
                 name for name, (by, at) in self.finished.items() if by is gateway and at > killed - _SETTLING
             }
             self.verdict.in_flight += sum(1 for one in self.running.values() if one is gateway)
-            self._killed_at = time.time() * 1000
             self.verdict.troubles["gateway killed"] += 1
             await asyncio.sleep(0.3)
             gateway.start()
@@ -244,31 +235,15 @@ class Soak:
         self.plant.postgres.start()
 
     async def _restart_redis(self) -> None:
-        await self._swept()
         self.plant.crash(self.plant.redis)
         self.verdict.troubles["Redis restarted"] += 1
         await asyncio.sleep(0.5)
         self.plant.redis.start()
-        self._emptied = True
 
     async def _empty_redis(self) -> None:
-        await self._swept()
         with self.plant.redis_client() as client:
             client.flushall()
         self.verdict.troubles["Redis emptied"] += 1
-        self._emptied = True
-
-    async def _told(self) -> None:
-        """Redis knows all that runs."""
-        if self._emptied:
-            await until(lambda: sums.warm(self.plant), 30, "the counters were not made anew")
-            await asyncio.sleep(_TOLD)
-            self._emptied = False
-
-    async def _swept(self) -> None:
-        """What ran in gateways that were killed has its row."""
-        ended = self._killed_at + LEASE * 1000
-        await until(lambda: not sums.unswept(self.plant, ended), 60, "what a killed gateway has left was not swept")
 
     # ------------------------------------------------------------ the comparison
 

@@ -66,17 +66,6 @@ def held(plant: Plant) -> list[str]:
         ]
 
 
-def unswept(plant: Plant, moment: float) -> int:
-    """Leases that ended before this (ms), and rows of such requests that are not in PostgreSQL yet."""
-    with plant.redis_client() as made:
-        client: Any = made
-        found = 0
-        for tag in range(TAGS):
-            found += client.zcount(f"{{pg:{tag:02d}}}:l", "-inf", moment)
-            found += sum(1 for _, entry in client.xrange(f"{{pg:{tag:02d}}}:u") if "g" in entry)
-        return found
-
-
 async def counters(plant: Plant, rows: Iterable[Any]) -> tuple[int, list[str]]:
     """How many counters of limits there are, and those that are not the sum of the rows: in Redis, and in PostgreSQL
     where Redis' are made anew from. Of a minute, only what both have: the rest has left the window."""

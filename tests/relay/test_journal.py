@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.relay import journal as module
-from gateway.relay.journal import Journal, orphan_rows, orphans, parse, take_lock
+from gateway.relay.journal import Journal, leave, lost, orphan_rows, orphans, parse, take_lock
 
 
 @pytest.fixture
@@ -276,3 +276,74 @@ async def test_the_limit(spool: Path):
     journal.confirm(1, journal.last(1))
     assert not journal.full
     assert journal.size < 20_000
+
+
+async def begun(journal: Journal, *names: str, tag: int = 7) -> None:
+    for name in names:
+        journal.begin(tag, name, "acct_1", "S w:x 60000 1 5", b'{"request_id":"%b"}' % name.encode())
+    await asyncio.sleep(0)
+
+
+async def test_what_began_and_has_no_row_is_lost(spool: Path):
+    journal = Journal.open(spool)
+    await begun(journal, "a", "b", "c")
+    journal.append(7, b'{"request_id":"b"}', "b")
+    await asyncio.sleep(0)
+    assert lines(journal) == [(7, 1, b'{"request_id":"b"}')]
+    kept = (7, b"acct_1", b"S w:x 60000 1 5")
+    assert lost(journal.directory) == {name: (*kept, b'{"request_id":"%b"}' % name.encode()) for name in ("a", "c")}
+    assert (journal.waiting, journal.last(7)) == (1, 1)
+
+
+async def test_rows_that_are_left_for_the_lost_are_found_once(spool: Path):
+    journal = Journal.open(spool)
+    await begun(journal, "a", "b")
+    leave(journal.directory, [(7, 4, b'{"request_id":"a"}')])
+    assert lines(journal) == [(7, 4, b'{"request_id":"a"}')]
+    assert list(lost(journal.directory)) == ["b"]
+
+
+async def test_a_torn_line_of_a_beginning_is_none(spool: Path):
+    journal = Journal.open(spool)
+    await begun(journal, "a")
+    (path,) = journal.directory.glob("rows-*")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert lost(journal.directory) == {}
+
+
+async def test_what_still_runs_is_carried_out_of_a_file_that_goes(spool: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "SEGMENT_BYTES", 200)
+    journal = Journal.open(spool)
+    await begun(journal, "stays")
+    for number in range(1, 21):
+        await begun(journal, f"r{number}")
+        journal.append(7, b'{"request_id":"r%d"}' % number, f"r{number}")
+        await asyncio.sleep(0)
+    first = files(journal)[0]
+    journal.confirm(7, 20)
+    assert first not in files(journal)
+    assert list(lost(journal.directory)) == ["stays"]
+    journal.append(7, b'{"request_id":"stays"}', "stays")
+    await asyncio.sleep(0)
+    assert lost(journal.directory) == {}
+
+
+async def test_a_file_stays_while_the_disk_does_not_take_what_runs(
+    spool: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "SEGMENT_BYTES", 200)
+    journal = Journal.open(spool)
+    await begun(journal, "stays")
+    for number in range(1, 11):
+        journal.append(7, b'{"request_id":"r%d"}' % number)
+        await asyncio.sleep(0)
+    first = files(journal)[0]
+    disk.error = errno.ENOSPC
+    journal.confirm(7, 10)
+    assert files(journal)[0] == first
+    disk.error = 0
+    journal.confirm(7, 10)
+    journal.append(7, b'{"request_id":"r11"}')
+    journal.confirm(7, 11)
+    assert first not in files(journal)
+    assert list(lost(journal.directory)) == ["stays"]

@@ -14,10 +14,11 @@ import redis
 from sqlalchemy import select
 
 from gateway.core import models as m
+from gateway.core.ledger import Row, encode, new_request
 from gateway.core.names import gateway_name, prefix
 from gateway.core.redis import connector
 from gateway.core.scripts import Scripts, scripts
-from gateway.jobs.ledger import GROUP
+from gateway.jobs.ledger import GROUP, read_entry
 from gateway.relay import settle as module
 from gateway.relay.journal import Journal
 from gateway.relay.settle import Settler
@@ -252,6 +253,32 @@ async def test_of_a_gone_instance_only_what_is_not_committed_is_sent(settler: Se
     # Its lock is held by this process, so it must not be taken …
     await asyncio.sleep(1)
     assert store.stream() == []
+
+
+async def test_what_ran_in_a_gone_instance_becomes_rows_of_its_journal(settler: Settler, store: Store, tmp_path: Path):
+    journal = Journal.open(tmp_path)
+    names = [new_request()[0] for _ in range(3)]
+    for name in names:
+        kept = encode(Row(name, 1.0, "ten_1", "key_1", "anthropic", "/v1/messages", "m", True, input_tokens=9))
+        journal.begin(TAG, name, "acc_1", "S w:key_1:tokens:minute:0 60000 1 500", kept)
+    journal.append(TAG, b'{"request_id":"%b","ending":"complete"}' % names[1].encode(), names[1])
+    journal.flush()
+    os.close(journal._lock)
+    await until(lambda: len(store.stream()) >= 3)
+    await asyncio.sleep(1.2)
+    first, *lost = [fields for _, fields in store.client.xrange(prefix(TAG) + "u")]
+    assert (first["s"], first["r"][:30]) == ("1", '{"request_id":"' + names[1][:15])
+    assert [(one["i"], one["s"], one["a"]) for one in lost] == [
+        (journal.instance, "2", "acc_1"),
+        (journal.instance, "3", "acc_1"),
+    ]
+    entries = [read_entry("1-1", fields) for fields in lost]
+    assert [one.row.request_id for one in entries if one.row] == [names[0], names[2]]
+    assert {(one.row.ending, one.row.input_tokens, one.row.charges) for one in entries if one.row} == {
+        ("gateway_lost", 9, "S w:key_1:tokens:minute:0 60000 1 500")
+    }
+    store.commit(journal.instance, 3)
+    await until(lambda: not journal.directory.exists())
 
 
 async def test_two_processes_do_not_both_adopt(settler: Settler, hot: Scripts, store: Store, tmp_path: Path):
