@@ -14,6 +14,14 @@ def uuid7(milliseconds: int | None = None) -> UUID:
     return UUID(int=high << 64 | low)
 
 
+def text7(milliseconds: int) -> str:
+    """The same as text, without the object between: every request has one."""
+    noise = os.urandom(10).hex()
+    moment = f"{milliseconds & 0xFFFF_FFFF_FFFF:012x}"
+    variant = "89ab"[int(noise[3], 16) & 3]
+    return f"{moment[:8]}-{moment[8:]}-7{noise[:3]}-{variant}{noise[4:7]}-{noise[7:19]}"
+
+
 def new_id(prefix: str) -> str:
     return f"{prefix}_{uuid7()}"
 

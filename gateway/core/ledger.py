@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from gateway.core.ids import uuid7
+from gateway.core.ids import text7
 from gateway.core.state import rfc3339
 
 LOST = "gateway_lost"
@@ -91,4 +91,4 @@ decode = msgspec.json.Decoder(Row).decode
 def new_request() -> tuple[str, float]:
     """A request's id, and the moment inside it: the ledger's `received_at` is exactly that millisecond."""
     milliseconds = time.time_ns() // 1_000_000
-    return f"req_{uuid7(milliseconds)}", milliseconds / 1000
+    return f"req_{text7(milliseconds)}", milliseconds / 1000

@@ -102,14 +102,11 @@ class Lease(Struct):
         """Its charges, as they were taken."""
         return " ".join([one.charge(one.amount) for one in self.takings if one.counter.kind != "C"])
 
-    def used(self, row: Row) -> list[int]:
-        """What each of its takings really came to."""
-        return [amount_of(one.counter.limit.type, row) for one in self.takings]
-
-    def charged(self, used: Sequence[int]) -> str:
-        """Its charges, with that."""
+    def settled(self, row: Row) -> tuple[list[int], str]:
+        """What each of its takings really came to, and its charges with that."""
+        used = [0 if one.counter.kind == "C" else amount_of(one.counter.limit.type, row) for one in self.takings]
         amounts = zip(self.takings, used, strict=True)
-        return " ".join([one.charge(amount) for one, amount in amounts if one.counter.kind != "C"])
+        return used, " ".join([one.charge(amount) for one, amount in amounts if one.counter.kind != "C"])
 
 
 class _Reply(Struct):
@@ -149,7 +146,11 @@ class Admission:
         cannot be checked.
         """
         ask = asked(request_id, route, candidates, reservation, "", [], estimate)
-        return await self._admitted(ask, candidates, None)
+        try:
+            reply = await self._by_redis(ask, candidates)
+        except RedisGone:
+            return self._by_process(ask, candidates, None)
+        return self._read(reply, ask, None)
 
     def give_up(self, request_id: str, route: Route, queued: Queued) -> None:
         """Its place in the queue is the next one's, and its key's next turn is one sooner."""
@@ -168,15 +169,10 @@ class Admission:
         """A further attempt: the lease goes to another account. Raises as `admit`, and stays where it is then."""
         leaving, held = lease.candidate.account.id, lease.counters
         ask = asked(lease.request_id, route, candidates, b"", leaving, held, lease.estimate)
-        await self._admitted(ask, candidates, lease)
-
-    async def _admitted(self, ask: Ask, candidates: Sequence[Candidate], lease: Lease | None) -> Lease:
         try:
-            reply = await self._by_redis(ask, candidates)
+            self._read(await self._by_redis(ask, candidates), ask, lease)
         except RedisGone:
-            self.alone += 1
-            return self._by_process(ask, candidates, lease)
-        return self._read(reply, ask, lease)
+            self._by_process(ask, candidates, lease)
 
     async def _by_redis(self, ask: Ask, candidates: Sequence[Candidate]) -> _Reply:
         offered = first(ask, candidates, self._sessions.get(ask.sticky))
@@ -269,6 +265,7 @@ class Admission:
 
     def _by_process(self, ask: Ask, candidates: Sequence[Candidate], lease: Lease | None) -> Lease:
         """What only Redis knows is not guessed: which account a response is of, who is bound to one that drains."""
+        self.alone += 1
         if ask.binding[0] == "must":
             raise Unavailable("Which account made the response cannot be read now.", code="overloaded", retry_after=1)
         usable = [one for one in candidates if not one.account.draining]

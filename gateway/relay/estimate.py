@@ -2,7 +2,7 @@
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gateway.core.domain import Limit
 from gateway.core.prices import Table, max_output, priced
@@ -87,8 +87,11 @@ class Estimate:
         self._most: int | None = None
         self._priced: dict[int, int] = {}
 
-    def _names(self) -> set[tuple[str, str]]:
+    def _names(self) -> Collection[tuple[str, str]]:
         """Platform and upstream's model of those who may take it."""
+        if len(self._candidates) == 1:
+            one = self._candidates[0]
+            return ((one.account.platform, one.model),)
         return {(one.account.platform, one.model) for one in self._candidates}
 
     def output(self, reserve: str) -> int:

@@ -231,9 +231,8 @@ class Gate:
         self.states.ended(lease.candidate.account.id)
         if source == "provider" and exchange.row.output_tokens:
             self.means.add(exchange.row.key_id, exchange.row.model_asked, exchange.row.output_tokens)
-        used = lease.used(exchange.row)
+        used, exchange.row.charges = lease.settled(exchange.row)
         self.admission.release(lease, used)
-        exchange.row.charges = lease.charged(used)
         row = ledger.encode(exchange.row)
         account_id, served = lease.candidate.account.id, ("", "")
         if exchange.served:

@@ -109,7 +109,8 @@ def asked(
     counters = [
         counter(limit, now)
         for limit in caller.limits
-        if concerns(limit, route.model, [one.account.platform for one in candidates] if limit.platforms else ())
+        if not (limit.models or limit.platforms)
+        or concerns(limit, route.model, [one.account.platform for one in candidates] if limit.platforms else ())
     ]
     if leaving and counters:
         names = {one.name for one in held}

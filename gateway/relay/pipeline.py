@@ -8,7 +8,7 @@ from gateway.platforms import PLATFORMS
 from gateway.protocols import CODECS
 from gateway.protocols.codec import InvalidBody
 from gateway.relay import meter, queue
-from gateway.relay.admit import BoundElsewhere, SlotsTaken
+from gateway.relay.admit import BoundElsewhere, Queued, SlotsTaken
 from gateway.relay.authenticate import authenticate
 from gateway.relay.bindings import bind_answer
 from gateway.relay.downstream import Downstream
@@ -67,9 +67,13 @@ async def admitted(call: Call, gate: Gate, downstream: Downstream) -> Exchange:
     row = meter.opening(call, route, peek)
     estimate = Estimate(route, peek, row.input_tokens, candidates, gate.means, gate.prices, row.received_at)
     chosen = time.perf_counter()
+    kept = meter.reservation(row)
+    asked = call.request_id, route, candidates, kept, estimate
     try:
-        kept, gone = meter.reservation(row), lambda: downstream.gone
-        lease = await queue.admit(gate.admission, call.request_id, route, candidates, kept, estimate, gone)
+        try:
+            lease = await gate.admission.admit(*asked)
+        except Queued as full:
+            lease = await queue.wait(gate.admission, full, *asked, lambda: downstream.gone)
     except SlotsTaken as full:
         raise gate.no_account(route, full) from None
     except BoundElsewhere as bound:

@@ -14,8 +14,9 @@ from gateway.routing.authorise import Route
 from gateway.routing.choose import Candidate
 
 
-async def admit(
+async def wait(
     admission: Admission,
+    queued: Queued,
     request_id: str,
     route: Route,
     candidates: Sequence[Candidate],
@@ -23,28 +24,19 @@ async def admit(
     estimate: Estimate,
     gone: Callable[[], bool],
 ) -> Lease:
-    """As `Admission.admit`, which it asks again until the limit's patience is over, or the client has left (`gone`)."""
+    """As `Admission.admit`, which has just said `queued`, and is asked again until the limit's patience is over, or the
+    client has left (`gone`)."""
     began = time.monotonic()
-    queued: Queued | None = None
-    while True:
-        try:
-            return await admission.admit(request_id, route, candidates, reservation, estimate)
-        except Queued as full:
-            left = began + full.patience - time.monotonic()
-            if left <= 0 or gone():
-                admission.give_up(request_id, route, full)
-                raise
-            queued = full
-            await _pause(admission, request_id, route, queued, min(full.pause, left))
-        except Exception:
-            if queued is not None:
-                admission.give_up(request_id, route, queued)
-            raise
-
-
-async def _pause(admission: Admission, request_id: str, route: Route, queued: Queued, seconds: float) -> None:
     try:
-        await asyncio.sleep(seconds)
-    except asyncio.CancelledError:
+        while True:
+            left = began + queued.patience - time.monotonic()
+            if left <= 0 or gone():
+                raise queued
+            await asyncio.sleep(min(queued.pause, left))
+            try:
+                return await admission.admit(request_id, route, candidates, reservation, estimate)
+            except Queued as full:
+                queued = full
+    except BaseException:
         admission.give_up(request_id, route, queued)
         raise

@@ -1,11 +1,11 @@
 """Ids: RFC 9562's layout, order in time, and which id is of which kind."""
 
 import time
-from uuid import UUID, uuid4
+from uuid import RFC_4122, UUID, uuid4
 
 import pytest
 
-from gateway.core.ids import milliseconds_of, new_id, uuid7, uuid_of
+from gateway.core.ids import milliseconds_of, new_id, text7, uuid7, uuid_of
 
 
 @pytest.mark.parametrize("moment", [0, 1, 1_700_000_000_123, (1 << 48) - 1])
@@ -62,3 +62,13 @@ def test_what_is_not_a_key_id(text: str) -> None:
 def test_a_uuid_is_parsed_whatever_its_case() -> None:
     one = UUID("018f0000-0000-7000-8000-00000000ABCD")
     assert uuid_of(f"key_{str(one).upper()}", "key") == one
+
+
+def test_the_text_is_that_of_a_uuid7() -> None:
+    made = [text7(moment) for moment in range(1_700_000_000_000, 1_700_000_000_500) for _ in range(4)]
+    read = [UUID(one) for one in made]
+    assert [str(one) for one in read] == made
+    assert {(one.version, one.variant) for one in read} == {(7, RFC_4122)}
+    assert [milliseconds_of(one) for one in read[::4]] == list(range(1_700_000_000_000, 1_700_000_000_500))
+    assert len(set(made)) == 2000
+    assert len({one[19] for one in made}) == 4
