@@ -28,6 +28,9 @@ TESTED_ELSEWHERE = {
     "gateway/core/domain.py": "values without behaviour",
     "gateway/protocols/codec.py": "the contract: every codec's test is its test",
     "gateway/core/models/": "tests/core/test_migrate.py compares the tables with the migrations",
+    "gateway/translation/prompt.py": "values without behaviour: tests/translation/*/test_parse.py",
+    "gateway/translation/events.py": "values without behaviour: tests/translation/generate.py makes them",
+    "gateway/translation/speech.py": "values without behaviour: tests/translation/test_matrix.py",
     "gateway/core/services/failures.py": "exceptions without behaviour: tests/admin/test_errors.py answers with each",
     "admin/schemas/": "values without behaviour: tests/admin/api",
 }

@@ -42,6 +42,7 @@ _by_status = {
     502: _UPSTREAM,
     503: _UNAVAILABLE,
     504: _TIMEOUT,
+    529: _UNAVAILABLE,
 }
 
 

@@ -1,0 +1,157 @@
+"""Requests for Anthropic, written: https://docs.anthropic.com/en/api/messages"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.protocols.reading import mapping, sequence
+from gateway.translation.anthropic.mending import mended
+from gateway.translation.anthropic.names import LONGEST_NAME, legal
+from gateway.translation.anthropic.thinking import Plan, plan
+from gateway.translation.anthropic.turns import history
+from gateway.translation.arguments import FREE
+from gateway.translation.prompt import Choice, Format, Prompt, Tool, Untranslatable
+from gateway.translation.speech import Built, Limits
+
+VERSION = (b"anthropic-version", b"2023-06-01")
+"""The last version that takes temperature, top_p and top_k: platform.claude.com/docs/en/api/migration-2026-10-21."""
+
+JSON_WANTED = "Answer with one JSON value and nothing else: no explanation, no code fence."
+_LONGEST_USER = 512
+_MODES = {"auto": "auto", "none": "none", "required": "any", "one": "tool"}
+_TIERS = {"auto": "auto", "priority": "auto", "standard_only": "standard_only", "default": "standard_only"}
+_LEAST_WHEN_THINKING = {"temperature": 1, "top_p": 0.95}
+
+
+def build(prompt: Prompt, limits: Limits) -> Built:
+    """Raises Untranslatable."""
+    if prompt.logprobs is not None:
+        raise Untranslatable("logprobs", "logprobs: Anthropic gives no probabilities of tokens")
+    planned = plan(prompt, limits)
+    adjusted = list(planned.adjusted)
+    system, messages = history(prompt)
+    if prompt.format is not None and prompt.format.kind == "json":
+        system.append({"type": "text", "text": JSON_WANTED})
+    body: dict[str, Any] = {"model": limits.model, "max_tokens": planned.max_tokens}
+    if system:
+        body["system"] = system
+    body["messages"] = messages
+    if prompt.tools:
+        body["tools"] = [_tool(tool) for tool in prompt.tools]
+        if (choice := _choice(prompt.choice)) is not None:
+            body["tool_choice"] = choice
+    if planned.thinking is not None:
+        body["thinking"] = planned.thinking
+    if config := _config(planned, prompt.format):
+        body["output_config"] = config
+    sampling = _sampling(prompt, planned, adjusted)
+    body |= sampling | _rest(prompt, adjusted)
+    return Built(_encoded(body), tuple(dict.fromkeys(adjusted)), (VERSION,) if sampling else ())
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:
+        return mended(json.dumps(body, ensure_ascii=False, default=msgspec.json.decode)).encode()
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    name = legal(tool.name)
+    if not tool.name or len(name) > LONGEST_NAME:
+        raise Untranslatable("tools", f"tools: a name must have 1 to {LONGEST_NAME} letters: {tool.name[:150]!r}")
+    schema: Mapping[str, Any] = tool.schema or {}
+    if tool.custom:
+        schema = FREE
+    elif not schema:
+        schema = {"type": "object", "properties": {}}
+    elif "type" not in schema:
+        schema = {"type": "object", **schema}
+    block: dict[str, Any] = {"name": name, "input_schema": schema}
+    if tool.description:
+        block["description"] = tool.description
+    if tool.strict is not None:
+        block["strict"] = tool.strict
+    if tool.cache is not None:
+        block["cache_control"] = tool.cache
+    return block
+
+
+def _choice(choice: Choice) -> dict[str, Any] | None:
+    if choice.mode is None and choice.parallel is None:
+        return None
+    mode = choice.mode or "auto"
+    found: dict[str, Any] = {"type": _MODES[mode]}
+    if mode == "one":
+        found["name"] = legal(choice.name or "")
+    if choice.parallel is not None and mode != "none":
+        found["disable_parallel_tool_use"] = not choice.parallel
+    return found
+
+
+def _config(planned: Plan, form: Format | None) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    if planned.effort is not None:
+        config["effort"] = planned.effort
+    if form is not None and form.kind == "schema":
+        config["format"] = {"type": "json_schema", "schema": closed(form.schema or {"type": "object"})}
+    return config
+
+
+def closed(schema: Any) -> Any:
+    """The schema with `additionalProperties: false` where an object says nothing of it, which Anthropic demands:
+    https://platform.claude.com/docs/en/build-with-claude/structured-outputs (JSON schema limitations)."""
+    if isinstance(schema, list):
+        return [closed(each) for each in sequence(schema)]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _inner(name, value) for name, value in mapping(schema).items()}
+    if found.get("type") == "object":
+        found.setdefault("additionalProperties", False)
+    return found
+
+
+def _inner(name: str, value: Any) -> Any:
+    if name in ("properties", "$defs", "definitions"):
+        return {each: closed(schema) for each, schema in mapping(value).items()}
+    return closed(value) if name in ("items", "anyOf", "allOf", "oneOf", "additionalProperties") else value
+
+
+def _sampling(prompt: Prompt, planned: Plan, adjusted: list[str]) -> dict[str, Any]:
+    """Thinking fixes the temperature and top_k: …/build-with-claude/extended-thinking (feature compatibility)."""
+    found: dict[str, Any] = {}
+    for name, value in (("temperature", prompt.temperature), ("top_p", prompt.top_p)):
+        if value is not None:
+            found[name] = min(max(value, 0), 1)
+            if found[name] != value:
+                adjusted.append(name)
+    if prompt.top_k is not None:
+        found["top_k"] = prompt.top_k
+    if not planned.thinks:
+        return found
+    kept = {name: value for name, value in found.items() if name != "top_k" and value >= _LEAST_WHEN_THINKING[name]}
+    adjusted += [name for name in found if name not in kept]
+    return kept
+
+
+def _rest(prompt: Prompt, adjusted: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if stop := [sequence for sequence in prompt.stop if sequence.strip()]:
+        found["stop_sequences"] = stop
+    if len(stop) < len(prompt.stop):
+        adjusted.append("stop")
+    if prompt.stream:
+        found["stream"] = True
+    if prompt.user and len(prompt.user) <= _LONGEST_USER:
+        found["metadata"] = {"user_id": prompt.user}
+    elif prompt.user:
+        adjusted.append("user")
+    if prompt.service_tier is not None:
+        if tier := _TIERS.get(prompt.service_tier):
+            found["service_tier"] = tier
+        else:
+            adjusted.append("service_tier")
+    adjusted += [name for name in ("seed", "presence_penalty", "frequency_penalty") if getattr(prompt, name)]
+    return found

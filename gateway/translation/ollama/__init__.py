@@ -1,0 +1,17 @@
+"""Ollama's own API, to and from the neutral form: https://docs.ollama.com/api."""
+
+from gateway.translation.ollama import build, parse, reader, writer
+from gateway.translation.ollama.losses import LOSSES
+from gateway.translation.speech import Speech
+
+__all__ = ["LOSSES", "SPEECH"]
+
+SPEECH = Speech(
+    name="ollama",
+    parse=parse.parse,
+    build=build.build,
+    reader=reader.reader,
+    writer=writer.Writer,
+    whole=writer.whole,
+    failure=reader.failure,
+)
