@@ -146,6 +146,9 @@ class Admission:
         cannot be checked.
         """
         ask = asked(request_id, route, candidates, reservation, "", [], estimate)
+        if self._local.catching_up:
+            now = int(ask.now * 1000)
+            self._local.check_owed([Taking(*one, now) for one in zip(ask.counters, ask.amounts, strict=True)])
         try:
             reply = await self._by_redis(ask, candidates)
         except RedisGone:

@@ -21,7 +21,7 @@ _CATCH_UP = 3.0
 class _Own:
     """What this process has taken of one counter: in the window, of the calendar's window so far, or running now."""
 
-    __slots__ = ("alone", "at", "base", "buckets", "running", "share", "since", "span", "sum", "used")
+    __slots__ = ("alone", "at", "base", "buckets", "owed", "running", "share", "since", "span", "sum", "used")
 
     def __init__(self, counter: Counter) -> None:
         self.span = counter.span if counter.kind == "S" else 0
@@ -33,6 +33,8 @@ class _Own:
         """Of all processes, when Redis was last heard, and when that was."""
         self.alone = 0
         """Taken since then."""
+        self.owed = 0
+        """Of that, what Redis did not know when it came back."""
         self.share: float | None = None
         """Worked out when it is first asked for after that: mostly nobody asks."""
         self.base, self.since = (0, 0), 0
@@ -108,7 +110,7 @@ class LocalLimits:
         own.put(taking.at, taking.amount)
         share = own.share
         own.heard(used, taking.amount, taking.at)
-        if share is not None and time.monotonic() < self._caught_up:
+        if share is not None and self.catching_up:
             own.share = share  # what we took alone is in our count and not in Redis' yet
 
     def admit(self, takings: Sequence[Taking]) -> None:
@@ -156,7 +158,19 @@ class LocalLimits:
         """Redis is told what was taken meanwhile; from now on it says how much that is."""
         self._caught_up = time.monotonic() + _CATCH_UP
         for own in self._own.values():
-            own.alone = 0
+            own.owed, own.alone = own.alone, 0
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether Redis may not know yet what was taken without it."""
+        return time.monotonic() < self._caught_up
+
+    def check_owed(self, takings: Sequence[Taking]) -> None:
+        """While that is so, what was taken here counts as it did before. Raises LimitReached."""
+        for one in takings:
+            own = self._own.get(one.counter.name)
+            if own is not None and own.owed and own.span:
+                self._check(one)
 
     def _check(self, taking: Taking) -> None:
         counter, limit = taking.counter, taking.counter.limit

@@ -1,13 +1,17 @@
 """Migrations: from nothing to the newest revision, from several processes at once, and refusals to start."""
 
 import asyncio
+from decimal import Decimal
+from functools import partial
 
 import pytest
-from sqlalchemy import text
+from alembic import command
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from gateway.core import migrate
+from gateway.core.ids import uuid7
 from gateway.core.migrate import UnknownRevision, check_revision, known_revisions, upgrade
 
 
@@ -28,6 +32,40 @@ async def test_from_nothing_and_again(empty_database: str) -> None:
     async with engine(empty_database).connect() as connection:
         assert (await connection.execute(text("SELECT name FROM tenants"))).scalars().all() == ["default"]
         assert (await connection.execute(text("SELECT version FROM configuration"))).scalars().all() == [0]
+
+
+def _to(revision: str, connection: Connection) -> None:
+    config = migrate._config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+async def test_what_an_older_installation_has_used_is_kept(empty_database: str) -> None:
+    """Sums by day and month are made from those by hour; rows get what they did not have."""
+    used = "INSERT INTO usage_hours (hour, tenant_id, key_id, user_id, account_id, platform, model, requests, cost) "
+    tenant, key, nobody = (f"'{uuid7()}'" for _ in range(3))
+    async with engine(empty_database).begin() as connection:
+        await connection.run_sync(partial(_to, "0002"))
+        for hour in ("2026-01-31T23:00Z", "2026-02-01T00:00Z", "2026-02-01T05:00Z"):
+            values = f"VALUES ('{hour}', {tenant}, {key}, NULL, {nobody}, 'openai', 'm', 2, 0.5)"
+            await connection.execute(text(used + values))
+        row = "request_id, received_at, tenant_id, key_id, protocol, path, model_asked, stream, ending, usage_source"
+        values = f"{nobody}, now(), {tenant}, {key}, 'openai_chat', '/', 'm', false, 'complete', 'provider'"
+        await connection.execute(text(f"INSERT INTO requests ({row}) VALUES ({values})"))
+    await upgrade(empty_database)
+    async with engine(empty_database).connect() as connection:
+
+        async def sums(table: str, period: str) -> list[tuple[str, int, Decimal]]:
+            asked = f"SELECT {period}::text, requests, cost FROM {table} ORDER BY 1"
+            return [tuple(one) for one in await connection.execute(text(asked))]
+
+        days = await sums("usage_days", "day")
+        months = await sums("usage_months", "month")
+        kept = (await connection.execute(text("SELECT audio_tokens, server_tool_calls FROM requests"))).one()
+    half = Decimal("0.5")
+    assert days == [("2026-01-31", 2, half), ("2026-02-01", 4, 2 * half)]
+    assert months == [("2026-01-01", 2, half), ("2026-02-01", 4, 2 * half)]
+    assert tuple(kept) == (0, 0)
 
 
 async def test_several_at_once(empty_database: str) -> None:

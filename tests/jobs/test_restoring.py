@@ -12,7 +12,7 @@ import redis as blocking
 from msgspec import Struct
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from gateway.core.counters import Counter, Taking, amount_of, counter, read, written
+from gateway.core.counters import Counter, Taking, amount_of, counter, read
 from gateway.core.ids import new_id, uuid7
 from gateway.core.ledger import Row, encode
 from gateway.core.limits import parse
@@ -45,7 +45,7 @@ class Request(Struct):
     in_redis: bool
 
     def charges(self) -> str:
-        return written(one.charge(one.amount) for one in self.takings)
+        return " ".join(one.charge(one.amount) for one in self.takings)
 
 
 class World:
@@ -88,7 +88,7 @@ class World:
         self.running.remove(request)
         real = request.row
         real.input_tokens, real.output_tokens, real.cost = tokens, tokens // 2, tokens * 1000
-        real.charges = written(one.charge(amount_of(one.counter.limit.type, real)) for one in request.takings)
+        real.charges = " ".join(one.charge(amount_of(one.counter.limit.type, real)) for one in request.takings)
         for one in read(real.charges):
             self.truth[one.type] = self.truth.get(one.type, 0) + one.amount
         self.journal.append((real, real.charges))

@@ -257,9 +257,9 @@ async def test_whatever_happens_each_request_has_one_row_and_nothing_is_held(sit
     for gateway in site.gateways:
         original = gateway.gate.admitted
 
-        def counted(exchange: Any, original: Any = original) -> None:
+        def counted(exchange: Any, kept: bytes, original: Any = original) -> None:
             admitted[exchange.call.request_id] += 1
-            original(exchange)
+            original(exchange, kept)
 
         gateway.gate.admitted = counted  # type: ignore[method-assign]
 
