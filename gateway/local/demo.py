@@ -24,7 +24,9 @@ _ACTOR = audit.Actor("system")
 #: They serve only these names, and the key may use only these: it never reaches an account that costs money.
 _MODELS = ["sandbox-*"]
 #: Platform and where its API begins below the sandbox's address: one for each protocol.
-_SANDBOX = {"claude-console": "", "openai": "", "openai-responses": "/v1", "gemini": ""}
+_SANDBOX = {"claude-console": "", "openai": "", "openai-responses": "/v1", "gemini": "", "ollama": "/ollama"}
+#: An Ollama server speaks the others' protocols too: here it is asked for its own.
+_LAST = {"ollama": {"priority": 100}}
 
 
 async def furnish(settings: Settings, sandbox_url: str | None, found: Sequence[Offer]) -> str | None:
@@ -56,7 +58,16 @@ def _of_sandbox(url: str | None) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     common = {"provider": "sandbox", "models": _MODELS}
     places = {platform: url + base for platform, base in _SANDBOX.items()}
     return [
-        ({"platform": platform, "name": f"sandbox {platform}", "base_url": place, **common}, {"api_key": "sandbox"})
+        (
+            {
+                "platform": platform,
+                "name": f"sandbox {platform}",
+                "base_url": place,
+                **common,
+                **_LAST.get(platform, {}),
+            },
+            {"api_key": "sandbox"},
+        )
         for platform, place in places.items()
     ]
 

@@ -50,10 +50,10 @@ async def test_a_second_start_finds_what_the_first_made(settings: Settings):
 
     assert await furnish(settings, "http://127.0.0.1:9002", ()) == secret
     made = dict(await rows(settings, ACCOUNTS))
-    assert len(made) == 4
-    assert {address.rpartition(":")[2] for address in map(str, made.values())} == {"9002", "9002/v1"}
+    assert len(made) == 5
+    assert {address.rpartition(":")[2] for address in map(str, made.values())} == {"9002", "9002/v1", "9002/ollama"}
     protocols = {protocol for platform in made for protocol, _ in PLATFORMS[str(platform)].serves}
-    assert protocols == {"anthropic", "openai_chat", "openai_responses", "gemini"}
+    assert protocols == {"anthropic", "openai_chat", "openai_responses", "gemini", "ollama"}
     assert await rows(settings, "SELECT count(*) FROM keys") == [(1,)]
     assert await rows(settings, "SELECT DISTINCT models FROM keys UNION SELECT models FROM accounts") == [
         (["sandbox-*"],)
