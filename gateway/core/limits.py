@@ -194,5 +194,5 @@ def describe(limit: Limit) -> dict[str, Any]:
 
 
 def all_of(groups: Iterable[tuple[LimitScope, str, Any]]) -> tuple[Limit, ...]:
-    """The limits of a key, its user and its tenant as one tuple: (scope, owner id, stored list) each."""
+    """Of a key, its user, team and tenant, or of an account, as one tuple: (scope, owner id, stored list) each."""
     return tuple(limit for scope, owner, items in groups for limit in parse(items, scope=scope, owner=owner))
