@@ -28,7 +28,7 @@ bench: environment
 soak: environment
 	@$(BIN)/python -m tests.failures.soak $(ARGS)
 
-# The header would name paths, and the URL of an index is each machine's own.
+# The header would name paths, and the URL of an index is each machine's own. Extras stay: pip wants them pinned too.
 lock:
-	uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-header --quiet \
+	uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-strip-extras --no-header --quiet \
 	  --python-version 3.11 --all-extras pyproject.toml -o requirements.lock

@@ -38,7 +38,8 @@ def install() -> None:
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     environ = {**os.environ, "PIP_ROOT_USER_ACTION": "ignore"}
     for arguments in (
-        ["--require-hashes", "-r", str(ROOT / "requirements.lock")],
+        # The lock is complete: nothing is resolved, so what was released since cannot change or break an installation.
+        ["--require-hashes", "--no-deps", "-r", str(ROOT / "requirements.lock")],
         # The build backend is in the lock: nothing is fetched for this one.
         ["--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)],
     ):
