@@ -53,6 +53,7 @@ def test_a_public_id_comes_back(prefix: str) -> None:
         f"key_{{{uuid4()}}}",
         "key_" + "z" * 36,
     ],
+    ids=range(8),  # the texts are new in each process
 )
 def test_what_is_not_a_key_id(text: str) -> None:
     with pytest.raises(ValueError):
