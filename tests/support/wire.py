@@ -44,7 +44,7 @@ class Wire:
 
     async def answer(self, *, head_only: bool = False, pause: float = 0) -> Got:
         """The next answer; `pause` is a slow client's, after each read of a little."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             lines = head.split("\r\n")
             status = int(lines[0].split(" ")[1])
