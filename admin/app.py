@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 from admin.api.accounts import AccountController
 from admin.api.audit import AuditController
 from admin.api.captures import CaptureController
+from admin.api.groups import GroupController
 from admin.api.keys import KeyController
 from admin.api.me import MeController
 from admin.api.oauth import AuthorisationController
@@ -48,6 +49,7 @@ CONTROLLERS: tuple[ControllerRouterHandler, ...] = (
     AccountController,
     AuthorisationController,
     PoolController,
+    GroupController,
     PriceController,
     ProxyController,
     WebhookController,

@@ -33,6 +33,7 @@ _HTTP = {
 #: Fields behind the unique indexes of the database.
 _UNIQUE = {
     "uq_accounts_tenant_id_name": "name",
+    "uq_groups_tenant_id_name": "name",
     "uq_pools_tenant_id_name": "name",
     "uq_price_versions_version": "version",
     "uq_proxies_tenant_id_name": "name",

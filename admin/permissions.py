@@ -40,6 +40,8 @@ PERMISSIONS: Mapping[str, Mapping[Role, Extent]] = {
     "accounts:write": _STAFF,
     "pools:read": _LOOKERS,
     "pools:write": _STAFF,
+    "groups:read": _LOOKERS,
+    "groups:write": _STAFF,
     "proxies:read": _LOOKERS,
     "proxies:write": _OWNER,
     "prices:read": _LOOKERS,

@@ -1,6 +1,7 @@
 """Upstream accounts. Credentials go in and never come out."""
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Controller, delete, get, patch, post
@@ -52,7 +53,7 @@ class AccountController(Controller):
         self, session: Database, caller: Asking, reach: Within, resources: Holding, data: JSONBody[AccountDraft]
     ) -> AccountView:
         tenant_id = await tenants.home(session, reach, data.tenant_id, caller.roles)
-        credentials = data.credentials or {}
+        credentials = checks.credentials(data.platform, data.credentials or {})
         checks.account(data.platform, credentials, data.options or {}, data.base_url)
         checks.machine_role(data.platform, credentials, root=caller.root)
         values: dict[str, Any] = {
@@ -82,10 +83,11 @@ class AccountController(Controller):
         account_id: FromPath[str],
         data: JSONBody[AccountPatch],
     ) -> AccountView:
-        """`credentials`, when given, replace the old ones as a whole."""
+        """`credentials`, when given, replace the old ones as a whole. They are needed where the address changes that
+        they are sent to: `base_url`, or the option `token_url`."""
         account = await accounts.find(session, reach, account_id, lock=True)
         values = _meant(account, data)
-        credentials = None if data.credentials is UNSET else data.credentials
+        credentials = None if data.credentials is UNSET else checks.credentials(account.platform, data.credentials)
         if credentials is not None or values.keys() & {"options", "base_url"}:
             checks.account(
                 account.platform,
@@ -95,6 +97,9 @@ class AccountController(Controller):
             )
         if credentials is not None:
             checks.machine_role(account.platform, credentials, root=caller.root)
+        else:
+            held = {"base_url": account.base_url, "options": account.options}
+            checks.stays(account.platform, account.credential_fields, held, {**held, **values}, root=caller.root)
         before = view(account)
         await accounts.change(session, resources.sealer, account, values, credentials)
         if credentials is not None:
@@ -142,18 +147,15 @@ class AccountController(Controller):
         account = await accounts.find(session, reach, account_id, lock=True)
         await accounts.switch(session, account, enabled=True, draining=True)
         await trail.note(session, caller, "accounts.drain", account.id, tenant_id=account.tenant_id, after=_DRAINING)
-        return await inspection.read_state(resources.redis, account.tenant_id, account.id, account.proxy_id)
+        return await _state(resources, account)
 
     @get("/{account_id:str}/state", opt={"permission": "accounts:read"})
     async def state(
         self, session: Database, reach: Within, resources: Holding, account_id: FromPath[str]
     ) -> dict[str, Any]:
-        """Usable or not, why, until when, since which request; cool-downs of parts, requests in flight, history."""
-        account = await accounts.find(session, reach, account_id)
-        shown = await inspection.read_state(resources.redis, account.tenant_id, account.id, account.proxy_id)
-        if shown["usable"] and not account.enabled:
-            shown |= {"usable": False, "reason": "switched_off"}
-        return shown
+        """Usable or not, why, until when, since which request; cool-downs of parts, requests in flight, and up to 500
+        changes of the last seven days, newest first. `until` is null for what does not end by itself."""
+        return await _state(resources, await accounts.find(session, reach, account_id))
 
     @post("/{account_id:str}/recover", opt={"permission": "accounts:write"}, status_code=200)
     async def recover(
@@ -163,7 +165,7 @@ class AccountController(Controller):
         account = await accounts.find(session, reach, account_id)
         done = {"lifted": await inspection.recover(resources.redis, account.tenant_id, account.id, caller.actor.id)}
         await trail.note(session, caller, "accounts.recover", account.id, tenant_id=account.tenant_id, after=done)
-        return await inspection.read_state(resources.redis, account.tenant_id, account.id, account.proxy_id)
+        return await _state(resources, account)
 
     @post("/{account_id:str}/test", opt={"permission": "accounts:write"}, status_code=200)
     async def test(
@@ -176,6 +178,16 @@ class AccountController(Controller):
 _ON: dict[str, Any] = {"enabled": True}
 _OFF: dict[str, Any] = {"enabled": False}
 _DRAINING: dict[str, Any] = {"enabled": True, "draining": True}
+
+
+async def _state(resources: Resources, account: m.Account) -> dict[str, Any]:
+    """What the operator decided comes first: it does not end when an automatic state does."""
+    shown = await inspection.read_state(resources.redis, account.tenant_id, account.id, account.proxy_id)
+    if not account.enabled:
+        return shown | {"usable": False, "reason": "disabled", "until": None, "source": None}
+    if account.expires_at is not None and account.expires_at <= datetime.now(UTC):
+        return shown | {"usable": False, "reason": "expired", "until": None, "source": None}
+    return shown
 
 
 def _meant(account: m.Account, data: AccountPatch) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Where a request would go, and why not elsewhere: the relay's own predicate and order, on the state of this moment."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Controller, post
@@ -9,18 +10,19 @@ from redis.asyncio import Redis
 
 from admin.deps import Asking, Database, Holding, Within
 from admin.schemas.routes import CandidateView, ExclusionView, RouteAsked, RouteView
-from gateway.core import inspection
-from gateway.core.domain import Caller
+from gateway.core import callers, inspection, paces
+from gateway.core.domain import Account, Caller
 from gateway.core.errors import GatewayError
-from gateway.core.names import session_name, tenant_prefix
+from gateway.core.names import pace_name, session_name, tenant_prefix
 from gateway.core.services import configuration, keys
 from gateway.core.services.failures import Invalid
 from gateway.core.snapshot import Snapshot
-from gateway.core.state import FOR_EVER, rfc3339
+from gateway.core.state import ending
 from gateway.platforms import PLATFORMS
 from gateway.protocols.codec import Endpoint, Peek
-from gateway.routing.authorise import Route, authorise
+from gateway.routing.authorise import Route, authorise, concerns
 from gateway.routing.call import Call
+from gateway.routing.choose import choose, kind_of
 from gateway.routing.explain import Counts, Explanation, explain, load
 from gateway.routing.paths import Match, NoRoute, match
 from gateway.routing.states import States
@@ -44,6 +46,7 @@ class RouteController(Controller):
         held = await configuration.load(session, resources.sealer, PLATFORMS, tenant_id=key.tenant_id)
         model = found.model or data.model
         try:
+            callers.check(asking, time.time())
             route = _route(asking, found, data, model, held)
         except GatewayError as error:
             return _view(found.endpoint, found.group, model, Explanation((), (), error), Counts())
@@ -68,37 +71,65 @@ async def _nothing() -> bytes:
 
 def _route(caller: Caller, found: Match, data: RouteAsked, model: str, held: Snapshot) -> Route:
     assert found.endpoint is not None
-    call = Call("", 0, 0, found.endpoint, data.path, b"", [], {}, "", _nothing, found.group, found.model)
+    call = Call("", 0, 0, found.endpoint, data.path, b"", [], {}, "", _nothing, found.group, found.compat, found.model)
     stream = found.endpoint.action == "streamGenerateContent" if found.endpoint.action else data.stream
     peek = Peek(model, stream=stream, session=data.session_id)
-    return authorise(call, caller, peek, held.providers(caller.tenant_id))
+    return authorise(call, caller, peek, held)
 
 
 async def _standing(redis: Redis, route: Route, held: Snapshot) -> tuple[States, Counts]:
-    """The automatic states and the counts of the tenant's accounts, as Redis has them now."""
+    """The automatic states, the paces and the counts of the tenant's accounts, as Redis has them now."""
     tenant_id, now = route.caller.tenant_id, time.time()
     accounts = held.by_tenant.get(tenant_id, ())
     prefix = tenant_prefix(tenant_id)
     name = session_name(tenant_id, route.caller.key_id, route.session, route.endpoint.protocol) if route.session else ""
     async with redis.pipeline(transaction=False) as pipeline:
         asked: Any = pipeline
-        for hashed in ("state", "learned", "idle"):
+        for hashed in (
+            "state",
+            "learned",
+            "idle",
+            pace_name(kind_of(route), now - 3600),
+            pace_name(kind_of(route), now),
+        ):
             asked.hgetall(prefix + hashed)
         asked.get(prefix + name) if name else asked.echo("")
         for account in accounts:
             asked.zcount(prefix + "s:" + account.id, f"({int(now * 1000)}", "+inf")
-        state, learned, idle, bound, *running = await asked.execute()
+        state, learned, idle, before, lately, bound, *running = await asked.execute()
     states = States()
     states.replace(state, {})
     states.replace_learned(learned, now)
     states.in_flight = {account.id: count for account, count in zip(accounts, running, strict=True)}
     states.last_used = {account_id: int(used) for account_id, used in idle.items()}
-    at_limit: dict[str, float | None] = {}
+    states.latencies.believe(kind_of(route), paces.merged([*before.values(), *lately.values()], now), now)
+    at_limit = await _capped(redis, route, accounts)
+    probed = await _probed(redis, prefix, route, held, states)
+    return states, Counts(states.in_flight, at_limit, probed, bound or None)
+
+
+async def _capped(redis: Redis, route: Route, accounts: Sequence[Account]) -> dict[str, float | None]:
+    """The accounts that reached one of the operator's caps that this request falls under, and when there is room."""
+    found: dict[str, float | None] = {}
     for account in accounts:
-        reached, until = await inspection.used_up(redis, tenant_id, account.limits)
+        own = [limit for limit in account.limits if concerns(limit, route.model, (account.platform,))]
+        reached, until = await inspection.used_up(redis, route.caller.tenant_id, own)
         if reached:
-            at_limit[account.id] = until
-    return states, Counts(states.in_flight, at_limit, bound=bound or None)
+            found[account.id] = until
+    return found
+
+
+async def _probed(redis: Redis, prefix: str, route: Route, held: Snapshot, states: States) -> frozenset[str]:
+    """The accounts whose half-open breaker another request is trying."""
+    try:
+        chosen = choose(route, held, states, time.time())
+    except GatewayError:
+        return frozenset()
+    claims = {one.account.id: f"{prefix}probe:{one.account.id}|{one.probe}" for one in chosen if one.probe}
+    if not claims:
+        return frozenset()
+    claimed = await redis.mget(list(claims.values()))
+    return frozenset(account_id for account_id, holder in zip(claims, claimed, strict=True) if holder)
 
 
 def _view(endpoint: Endpoint, group: str, model: str, explained: Explanation, counts: Counts) -> RouteView:
@@ -128,13 +159,9 @@ def _view(endpoint: Endpoint, group: str, model: str, explained: Explanation, co
             for one in explained.candidates
         ],
         excluded=[
-            ExclusionView(account_id=account.id, name=account.name, reason=out.reason, until=_moment(out.until))
+            ExclusionView(account_id=account.id, name=account.name, reason=out.reason, until=ending(out.until))
             for account, out in explained.excluded
         ],
         sticky=counts.bound,
         error=error,
     )
-
-
-def _moment(until: float | None) -> str | None:
-    return None if until is None or until >= FOR_EVER else rfc3339(until)

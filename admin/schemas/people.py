@@ -34,6 +34,7 @@ class TenantPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     public_lists: bool | UnsetType | None = UNSET
     capture: dict[str, Any] | UnsetType | None = UNSET
     price_multiplier: Decimal | UnsetType | None = UNSET
+    ollama_key_id: Word | UnsetType | None = UNSET
 
 
 class TenantView(Struct, frozen=True, kw_only=True):
@@ -44,6 +45,7 @@ class TenantView(Struct, frozen=True, kw_only=True):
     public_lists: bool
     capture: dict[str, Any] | None
     price_multiplier: str
+    ollama_key_id: str | None
     created_at: str
     updated_at: str
 
@@ -166,6 +168,7 @@ def tenant_view(tenant: m.Tenant) -> TenantView:
         public_lists=tenant.public_lists,
         capture=tenant.capture,
         price_multiplier=tenant.price_multiplier,
+        ollama_key_id=tenant.ollama_key_id,
         created_at=at(tenant.created_at),
         updated_at=at(tenant.updated_at),
     )

@@ -26,8 +26,8 @@ class CandidateView(Struct, frozen=True, kw_only=True):
     translated: bool
     in_flight: int
     tier: int
-    """Priority, and more for what makes it only tried later: 1000 near a limit or slow, 2000 translated, 4000
-    draining."""
+    """Priority, and more for what makes it only tried later: 1000 near a limit or slow, 2000 translated, 4000 for each
+    target of an alias before its own, 400000 draining, 800000 in trouble that spares the key."""
     strategy: str
     score: float
     """In flight ÷ max_concurrency."""

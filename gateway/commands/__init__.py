@@ -8,6 +8,7 @@ import click
 from gateway.commands.accounts import accounts
 from gateway.commands.client import client
 from gateway.commands.explain import explain
+from gateway.commands.groups import groups
 from gateway.commands.keys import keys
 from gateway.commands.login import login, logout
 from gateway.commands.prices import prices
@@ -21,6 +22,7 @@ COMMANDS: tuple[click.Command, ...] = (
     accounts,
     client,
     explain,
+    groups,
     keys,
     login,
     logout,

@@ -30,7 +30,8 @@ class Counter(Struct, frozen=True):
 
 
 class Used(Protocol):
-    """What a request used: a row of the ledger. `cost` is in 10⁻⁹ of the currency, None when nobody knows it."""
+    """What a request used: a row of the ledger. Costs are in 10⁻⁹ of the currency; `cost` is None when nobody knows it,
+    `base_cost` where no multiplier changes it."""
 
     input_tokens: int
     cache_read_tokens: int
@@ -38,14 +39,16 @@ class Used(Protocol):
     cache_write_1h_tokens: int
     output_tokens: int
     cost: int | None
+    base_cost: int | None
 
 
-def amount_of(kind: str, row: Used) -> int:
-    """How much a finished request counts under a limit of this type."""
+def amount_of(kind: str, row: Used, *, of_account: bool = False) -> int:
+    """How much a finished request counts under a limit of this type. An account's budget is about the money that its
+    provider asks for: no multiplier is in it."""
     if kind == "requests":
         return 1
     if kind == "budget":
-        return row.cost or 0
+        return (row.base_cost if of_account and row.base_cost is not None else row.cost) or 0
     if kind == "output_tokens":
         return row.output_tokens
     fresh = row.input_tokens + row.cache_write_5m_tokens + row.cache_write_1h_tokens
@@ -65,6 +68,11 @@ class Charge(Struct, frozen=True):
     def type(self) -> str:
         """Of the limit."""
         return self.name.split(":", 3)[2]
+
+    @property
+    def of_account(self) -> bool:
+        """Whether the limit is an account's own."""
+        return self.name.split(":", 2)[1].startswith("acct_")
 
     @property
     def bucket(self) -> int:

@@ -50,7 +50,8 @@ class Limit(Struct, frozen=True, cache_hash=True):
     """Concurrency: how long a request waits for a place before it is refused."""
     scope: LimitScope = "key"
     owner: str = ""
-    """Id of the key, user, team or tenant whose limit this is: the counter's name, so rotation keeps the count."""
+    """Id of the key, team, tenant or account whose limit this is, `USER/TENANT` for a user's: the counter's name, so
+    rotation keeps the count."""
 
 
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,6 +140,10 @@ class Tenant(Struct, frozen=True):
     limits: tuple[Limit, ...] = ()
     capture: Capture | None = None
     """Only while it is on."""
+    ollama_key_id: str | None = None
+    """The key of Ollama's clients on this machine, which present none. Only the tenant `default` has one."""
+    active_group: str | None = None
+    """The name of the group that `/switch/…` stands for."""
 
 
 class Caller(Struct, frozen=True):

@@ -21,10 +21,14 @@ from gateway.core.domain import Limit
 from gateway.core.limits import describe, shown
 from gateway.core.names import tag_of, tenant_prefix
 from gateway.core.scripts import MARK
-from gateway.core.state import BREAKER, State, rfc3339
+from gateway.core.state import BREAKER, State, ending, rfc3339
 
 HISTORY = 7 * 86_400
 """Seconds for which changes of state are shown."""
+SHOWN = 500
+"""Of these changes, at most."""
+_KINDS = ("account", "family", "model")
+"""Of scopes: what is said of the first is shown before what is said of the last, of which clients make many."""
 
 Lift = Callable[[Redis, str, str, str], Awaitable[object]]
 """`recover` or `forget`: of (tenant, account or proxy, who asked)."""
@@ -42,24 +46,33 @@ async def read_state(redis: Redis, tenant_id: str, account_id: str, proxy_id: st
     cooling = [(scope, state) for scope, state in [*sorted(scopes.items()), *ways.items()] if state.until > now]
     whole = [state for scope, state in cooling if scope == "account" and not state.soft]
     out = max(whole, key=lambda state: state.until, default=None)
-    found: Any = await redis.lrange(prefix + "h:" + account_id, 0, 49)
     probed: Any = await redis.hget(prefix + "probed", account_id)
     told: Any = await redis.hgetall(prefix + "learned")
-    history: list[dict[str, Any]] = [msgspec.json.decode(entry) for entry in found]
     return {
         "usable": out is None,
         "reason": out.reason if out else None,
-        "until": rfc3339(out.until) if out else None,
-        "source": {"request_id": out.request_id, "status": out.status} if out else None,
+        "until": ending(out.until) if out else None,
+        "source": _source(out.request_id, out.status) if out else None,
         "in_flight": await redis.zcount(prefix + "s:" + account_id, f"({int(now * 1000)}", "+inf"),
         "cooldowns": [
-            {"scope": scope, "reason": state.reason, "until": rfc3339(state.until)} for scope, state in cooling
+            {"scope": scope, "reason": state.reason, "until": ending(state.until)} for scope, state in cooling
         ],
         "breaker": [_breaker(scope, state, now) for scope, state in sorted(scopes.items()) if _trips(state, now)],
         "learned_limits": learned.shown(told, account_id, now),
-        "recent": [_shown(entry) for entry in history if entry["at"] > now - HISTORY],
+        "recent": await _recent(redis, prefix, [account_id, *([proxy_id] if proxy_id else [])], now),
         "probe": _probe(probed),
     }
+
+
+async def _recent(redis: Redis, prefix: str, owners: Sequence[str], now: float) -> list[dict[str, Any]]:
+    """Changes of the states of an account and of its proxy, newest first."""
+    found: list[tuple[float, dict[str, Any]]] = []
+    for kind in _KINDS:
+        for owner in owners:
+            held: Any = await redis.zrange(f"{prefix}h:{owner}:{kind}", 0, SHOWN - 1, desc=True, withscores=True)
+            entries = ((moment, msgspec.json.decode(text)) for text, moment in held)
+            found += [(moment, entry) for moment, entry in entries if entry["at"] > now - HISTORY]
+    return [_shown(entry) for _, entry in sorted(found[:SHOWN], key=lambda one: one[0], reverse=True)]
 
 
 async def _states(redis: Redis, prefix: str, owner: str) -> dict[str, State]:
@@ -80,7 +93,7 @@ def _breaker(scope: str, state: State, now: float) -> dict[str, Any]:
     return {
         "scope": scope,
         "state": "open" if state.until > now else "half_open",
-        "until": rfc3339(state.until),
+        "until": ending(state.until),
         "faults": state.faults,
     }
 
@@ -99,9 +112,14 @@ def _shown(entry: dict[str, Any]) -> dict[str, Any]:
         "at": rfc3339(entry["at"]),
         "scope": entry["scope"],
         "reason": state.get("reason", entry.get("reason", "recovered")),
-        "until": rfc3339(state["until"]) if state else None,
-        "source": {"request_id": state["request_id"], "status": state["status"]} if state else None,
+        "until": ending(state.get("until")),
+        "source": _source(state.get("request_id") or entry.get("request_id"), state.get("status")),
     }
+
+
+def _source(request_id: str | None, status: int | None) -> dict[str, Any] | None:
+    """The request that a change came from, and what the upstream answered: null where it did not."""
+    return {"request_id": request_id or None, "status": status or None} if request_id or status else None
 
 
 async def recover(redis: Redis, tenant_id: str, account_id: str, actor: str) -> int:

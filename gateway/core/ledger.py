@@ -61,6 +61,8 @@ class Row(Struct, omit_defaults=True):
     image_tokens: int = 0
     server_tool_calls: int = 0
     cost: int | None = None
+    base_cost: int | None = None
+    """What it costs before the multiplier of its key and tenant; None where that changes nothing."""
     currency: str = "USD"
     price_version: str | None = None
     unpriced: bool = False

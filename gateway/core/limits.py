@@ -193,6 +193,11 @@ def describe(limit: Limit) -> dict[str, Any]:
     return described
 
 
+def of_user(user_id: str, tenant_id: str) -> str:
+    """The owner of a user's limits: what is used in one tenant counts in no other, wherever their counters are."""
+    return f"{user_id}/{tenant_id}"
+
+
 def all_of(groups: Iterable[tuple[LimitScope, str, Any]]) -> tuple[Limit, ...]:
     """Of a key, its user, team and tenant, or of an account, as one tuple: (scope, owner id, stored list) each."""
     return tuple(limit for scope, owner, items in groups for limit in parse(items, scope=scope, owner=owner))

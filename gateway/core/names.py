@@ -23,7 +23,8 @@ script can hold them together, on Redis Cluster too. Below, `p` is `{pg:NN}:`.
     p u              stream: rows for the ledger
     p state          hash: ACCOUNT|SCOPE → the account's automatic state (PROXY|account → the proxy's)
     p learned        hash: ACCOUNT|FAMILY → what the upstream said of its own limits
-    p h:ACCOUNT      list: changes of that state, newest first
+    p t:KIND:HOUR    hash: gateway → how long accounts take for a kind of request, in that hour (gateway/core/paces.py)
+    p h:ACCOUNT:KIND sorted set: changes of the states of a kind (account, family, model), as JSON → when in µs
     p e              stream: those changes that are news (a account, s scope, o old and n new state as JSON or empty, h
                      history entry), for webhooks; the last 1000 or so, while no jobs take them
     p probed         hash: account → the last probe of it (see gateway.core.inspection)
@@ -70,6 +71,13 @@ def response_name(tenant_id: str, key_id: str, response_id: str) -> str:
 def reasoning_name(tenant_id: str, key_id: str, digest: str) -> str:
     """The name that holds whose organisation can read a piece of encrypted reasoning, by the piece's digest."""
     return "E:" + _hashed(tenant_id, key_id, digest)
+
+
+def pace_name(kind: tuple[str, str, str, bool], moment: float) -> str:
+    """The name that holds how long accounts take for a kind of request (tenant, model family, operation, stream) in the
+    hour of this moment."""
+    tenant_id, family, operation, stream = kind
+    return f"t:{_hashed(tenant_id, family, operation, 'stream' if stream else 'whole')}:{int(moment // 3600)}"
 
 
 def _hashed(*parts: str) -> str:

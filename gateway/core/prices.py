@@ -52,7 +52,12 @@ class Tokens(Protocol):
 
 
 class Tier(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Other prices for a request whose whole prompt (caches included) is longer than `above` tokens."""
+    """Other prices for a request whose whole prompt (caches included) is longer than `above` tokens.
+
+    A class that it does not name costs more than below by as much as the input does, reasoning as the output does: all
+    vendors with tiers (Anthropic, Google, OpenAI) price caches in proportion to the input. The price below itself would
+    be too little, and the tier's own input ten times too much for what is read from a cache.
+    """
 
     above: int
     input: Decimal
@@ -64,8 +69,9 @@ class Tier(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Price(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Per million tokens, from a day on. `model`, `platforms` are patterns; a class without a price costs as input,
-    reasoning as output. `max_output`: the most tokens that the model can write in one answer."""
+    """Per million tokens, from a day on. `model`, `platforms` are patterns; a class without a price costs as input (a
+    1-hour cache write as a 5-minute one), reasoning as output. `max_output`: the most tokens that the model can write
+    in one answer."""
 
     model: str
     input: Decimal
@@ -283,22 +289,42 @@ def _history(table: Table, platform: str, model: str, multiplier: str) -> tuple[
 
 
 def _rates(version: str, price: Price, factor: Fraction) -> _Rates:
-    steps = [(0, _a_token(price, factor)), *((tier.above, _a_token(tier, factor)) for tier in price.tiers)]
+    steps = [(0, _a_token(price, factor)), *((tier.above, _a_token(tier, factor, price)) for tier in price.tiers)]
     fixed = Fraction(price.per_request) * factor * _NANO
     unit = math.lcm(fixed.denominator, *(one.denominator for _, step in steps for one in step))
     made = [_Step(above, *(int(one * unit) for one in step)) for above, step in steps]
     return _Rates(version, unit, int(fixed * unit), made[0], tuple(made[1:]))
 
 
-def _a_token(rates: Price | Tier, factor: Fraction) -> list[Fraction]:
-    """In 10⁻⁹ of the currency, in the order of `_Step`."""
+def _a_token(rates: Price | Tier, factor: Fraction, below: Price | None = None) -> list[Fraction]:
+    """In 10⁻⁹ of the currency, in the order of `_Step`. `below`: the price whose tier it is."""
 
-    def of(amount: Decimal | None, otherwise: Decimal) -> Fraction:
-        return Fraction(otherwise if amount is None else amount) * factor * _NANO_A_TOKEN
+    def of(name: str, like: str) -> Fraction | None:
+        """What it costs, by its own price or by that below; None when neither has one."""
+        if (amount := getattr(rates, name)) is not None:
+            return Fraction(amount)
+        lower = getattr(below, name, None)
+        return None if lower is None else min(Fraction(lower) * _more(rates, below, like), Fraction(_MOST))
 
-    caches = [of(amount, rates.input) for amount in (rates.cache_read, rates.cache_write_5m, rates.cache_write_1h)]
-    output = of(rates.output, rates.output)
-    return [of(rates.input, rates.input), output, *caches, of(rates.reasoning, rates.output) - output]
+    fresh, output = Fraction(rates.input), Fraction(rates.output)
+    read, short, long = (of(name, "input") for name in ("cache_read", "cache_write_5m", "cache_write_1h"))
+    reasoning = of("reasoning", "output")
+    short = fresh if short is None else short
+    found = [
+        fresh,
+        output,
+        fresh if read is None else read,
+        short,
+        short if long is None else long,
+        0 if reasoning is None else reasoning - output,
+    ]
+    return [one * factor * _NANO_A_TOKEN for one in found]
+
+
+def _more(tier: Price | Tier, below: Price | None, name: str) -> Fraction:
+    """How many times as much the class costs in the tier; once where it is free below."""
+    lower = Fraction(getattr(below, name))
+    return Fraction(getattr(tier, name)) / lower if lower else Fraction(1)
 
 
 def _goes_on(entry: Entry, older: Entry | None) -> bool:

@@ -44,3 +44,8 @@ def encode(state: State) -> bytes:
 def rfc3339(moment: float) -> str:
     """Milliseconds and `Z`, as everywhere."""
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def ending(moment: float | None) -> str | None:
+    """The end of a state as it is shown; None for what does not end by itself."""
+    return None if moment is None or moment >= FOR_EVER else rfc3339(moment)

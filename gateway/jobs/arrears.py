@@ -70,5 +70,9 @@ async def _of_account(session: Any, account_id: str) -> tuple[Limit, ...]:
 
 def _charges(row: Priced, limits: Sequence[Limit]) -> list[Charge]:
     at = int(row.received_at * 1000)
-    counters = [counter(limit, row.received_at) for limit in limits]
-    return [Charge(one.kind, one.name, one.span, at, row.cost) for one in counters if row.cost]
+    found: list[Charge] = []
+    for limit in limits:
+        one, amount = counter(limit, row.received_at), row.base_cost if limit.scope == "account" else row.cost
+        if amount:
+            found.append(Charge(one.kind, one.name, one.span, at, amount))
+    return found

@@ -16,7 +16,7 @@ from gateway.core.counters import BUCKETS, Charge, amount_of, read
 from gateway.core.ledger import Row
 
 _CLASSES = "input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens"
-RETURNED = f"request_id, sign, {_CLASSES}, cost"
+RETURNED = f"request_id, sign, {_CLASSES}, cost, base_cost"
 """Of the rows that a batch has really written (sign 1) and replaced (sign -1): what their charges are made of."""
 
 _ADD = """
@@ -47,6 +47,7 @@ class _Written(Struct):
     cache_write_1h_tokens: int
     output_tokens: int
     cost: int | None
+    base_cost: int | None
 
 
 def differences(
@@ -61,7 +62,7 @@ def differences(
             continue
         row = _written(values)
         for charge in read(one.row.charges):
-            amount = values["sign"] * amount_of(charge.type, row)
+            amount = values["sign"] * amount_of(charge.type, row, of_account=charge.of_account)
             found = Charge(charge.kind, charge.name, charge.span, charge.at, amount)
             ledger.append(found)
             if values["sign"] < 0 or not one.applied:
@@ -80,14 +81,15 @@ def merged(charges: Iterable[Charge]) -> list[Charge]:
 
 
 def _written(values: Mapping[str, Any]) -> _Written:
-    cost = values["cost"]
+    cost, base_cost = (None if values[name] is None else int(values[name].scaleb(9)) for name in ("cost", "base_cost"))
     return _Written(
         values["input_tokens"],
         values["cache_read_tokens"],
         values["cache_write_5m_tokens"],
         values["cache_write_1h_tokens"],
         values["output_tokens"],
-        None if cost is None else int(cost.scaleb(9)),
+        cost,
+        base_cost,
     )
 
 

@@ -34,13 +34,14 @@ COLUMNS: Sequence[str] = (
     "request_id", "received_at", "client_request_id", "tenant_id", "user_id", "key_id", "account_id", "platform",
     "provider", "protocol", "path", "model_asked", "model_used", "stream", "status", "error_code", "ending",
     "usage_source", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
-    "output_tokens", "reasoning_tokens", "audio_tokens", "image_tokens", "server_tool_calls", "cost", "currency",
-    "price_version", "unpriced", "first_byte_at", "ended_at", "overhead_us", "attempts", "client_ip", "user_agent",
-    "session_id",
+    "output_tokens", "reasoning_tokens", "audio_tokens", "image_tokens", "server_tool_calls", "cost", "base_cost",
+    "currency", "price_version", "unpriced", "first_byte_at", "ended_at", "overhead_us", "attempts", "client_ip",
+    "user_agent", "session_id",
 )  # fmt: skip
 _KEY = {"request_id", "received_at"}
 _IDS = {"request_id", "tenant_id", "user_id", "key_id", "account_id"}
 _TIMES = {"first_byte_at", "ended_at"}
+_MONEY = {"cost", "base_cost"}
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NO_NUL = "\ufffd"
 """PostgreSQL's text has no NUL; a client may send one in a name."""
@@ -132,7 +133,7 @@ def record(row: Row) -> tuple[Any, ...]:
             value = _EPOCH + dt.timedelta(milliseconds=milliseconds_of(values[0]))
         elif name in _TIMES:
             value = _moment(value)
-        elif name == "cost":
+        elif name in _MONEY:
             value = Decimal(value).scaleb(-9)
         elif name == "attempts":
             value = msgspec.json.encode([shown(attempt) for attempt in value]).decode()

@@ -32,10 +32,15 @@ async def appraise(connection: asyncpg.Connection, rows: Sequence[Row], table: T
         platform: str = account["platform"]
         model: str = account["upstream"] or row.model_asked
         row.platform, row.provider, row.model_used = platform, account["provider"], model
-        factor = factors.get(_uuid(row.key_id), "1")
-        price = priced(table, platform, (model, row.model_asked), row.received_at, row, factor)
+        row.currency = table.currency
+        if row.usage_source == "none":
+            row.cost = 0  # it asked for nothing that anybody pays for
+            continue
+        factor, names_of_it = factors.get(_uuid(row.key_id), "1"), (model, row.model_asked)
+        price = priced(table, platform, names_of_it, row.received_at, row, factor)
+        base = priced(table, platform, names_of_it, row.received_at, row) if factor != "1" else None
         row.cost, row.price_version = price or (None, None)
-        row.currency, row.unpriced = table.currency, price is None
+        row.base_cost, row.unpriced = base[0] if base else None, price is None
 
 
 def _uuid(public_id: str | None) -> UUID:

@@ -54,10 +54,12 @@ ORDER BY received_at, request_id LIMIT $6
 """
 _PRICE = f"""
 WITH found AS (
-    SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::numeric[], $4::text[]) AS f(id, at, amount, version)
+    SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::numeric[], $4::numeric[], $5::text[])
+        AS f(id, at, amount, base, version)
 ), became AS (
-    UPDATE requests r SET cost = amount, price_version = version, currency = $5, unpriced = false FROM found
-    WHERE r.request_id = id AND r.received_at = at AND r.unpriced AND r.received_at BETWEEN $6 AND $7
+    UPDATE requests r
+    SET cost = amount, base_cost = base, price_version = version, currency = $6, unpriced = false FROM found
+    WHERE r.request_id = id AND r.received_at = at AND r.unpriced AND r.received_at BETWEEN $7 AND $8
     RETURNING r.*
 ), counted AS (
     SELECT {_LIST}, 1 AS sign FROM became UNION ALL SELECT {_BEFORE}, -1 FROM became
@@ -67,7 +69,8 @@ SELECT request_id FROM became
 
 
 class Priced(Struct, frozen=True):
-    """A request that has its price now. `cost` is in 10⁻⁹ of the currency, `received_at` epoch seconds."""
+    """A request that has its price now. Costs are in 10⁻⁹ of the currency, `base_cost` before any multiplier;
+    `received_at` is in epoch seconds."""
 
     request_id: str
     received_at: float
@@ -80,6 +83,7 @@ class Priced(Struct, frozen=True):
     model_asked: str
     model_used: str | None
     cost: int
+    base_cost: int
     price_version: str
 
 
@@ -178,8 +182,9 @@ class Pricer:
         ids = [_uuid(one.request_id) for one in found]
         moments = [_moment(one.received_at) for one in found]
         amounts = [Decimal(one.cost).scaleb(-9) for one in found]
+        bases = [None if one.base_cost == one.cost else Decimal(one.base_cost).scaleb(-9) for one in found]
         versions = [one.price_version for one in found]
-        values = (ids, moments, amounts, versions, table.currency, min(moments), max(moments))
+        values = (ids, moments, amounts, bases, versions, table.currency, min(moments), max(moments))
         written = cast(list[Any], await self._connection.fetch(_PRICE, *values))
         became = {f"req_{row['request_id']}" for row in written}
         new = [one for one in found if one.request_id in became]
@@ -193,10 +198,11 @@ def _priced(table: Table, row: Any, multiplier: str, now: float) -> Priced | Non
     tokens = _Tokens(**{name: row[name] for name in _Tokens.__struct_fields__})
     at = (row["received_at"] - _EPOCH) / dt.timedelta(seconds=1)
     found = priced(table, row["platform"], names, at, tokens, multiplier, until=now)
-    if found is None:
+    base = priced(table, row["platform"], names, at, tokens, until=now)
+    if found is None or base is None:
         return None
     cost, version = found
-    if cost >= _MOST:
+    if max(cost, base[0]) >= _MOST:
         log.error("a row's price is beyond all bounds", request=f"req_{row['request_id']}", version=version)
         return None
     return Priced(
@@ -211,6 +217,7 @@ def _priced(table: Table, row: Any, multiplier: str, now: float) -> Priced | Non
         model_asked=row["model_asked"],
         model_used=row["model_used"],
         cost=cost,
+        base_cost=base[0],
         price_version=version,
     )
 

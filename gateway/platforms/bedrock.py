@@ -1,6 +1,7 @@
-"""`bedrock`: Claude on Amazon Bedrock by InvokeModel, in Anthropic's own bodies.
+"""`bedrock`: Claude on Amazon Bedrock by InvokeModel, in Anthropic's own bodies; all other models by Converse.
 
 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html
+https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference.html
 """
 
 import re
@@ -55,6 +56,26 @@ BETAS = (
 #: One feature, two flags: Anthropic's own, and that of other clouds, where it covers tool search alone.
 _ADVANCED_TOOLS, _TOOL_SEARCH = "advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19"
 
+#: Served where an account names none: AWS' ids begin with the maker's name, an inference profile's with its region.
+_MAKERS = (
+    "ai21",
+    "amazon",
+    "anthropic",
+    "cohere",
+    "deepseek",
+    "meta",
+    "minimax",
+    "mistral",
+    "moonshot",
+    "moonshotai",
+    "nvidia",
+    "openai",
+    "qwen",
+    "writer",
+    "zai",
+)
+_MODELS = tuple(pattern for maker in _MAKERS for pattern in (f"{maker}.*", f"*.{maker}.*"))
+
 #: ARNs whose last part says nothing of the model behind them.
 _OPAQUE = re.compile(r"arn:aws[a-z-]*:bedrock:[^:]*:[^:]*:(?:application-inference-profile|provisioned-model|custom-)")
 _CLIENTS = frozenset({b"user-agent"})
@@ -87,7 +108,9 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def place(asked: Asked, account: Account) -> Outgoing:
-    action = "invoke-with-response-stream" if asked.stream else "invoke"
+    converse = asked.protocol == "converse"
+    whole, streamed = ("converse", "converse-stream") if converse else ("invoke", "invoke-with-response-stream")
+    action = streamed if asked.stream else whole
     try:
         model = quote(asked.model, safe="")  # as AWS' clients: an ARN is one segment, its slashes and colons escaped
     except UnicodeEncodeError:
@@ -95,7 +118,8 @@ def place(asked: Asked, account: Account) -> Outgoing:
     base = account.base_url.replace("{region}", str(account.options.get("region", ""))).rstrip("/")
     headers: Headers = [header for header in asked.headers if header[0] in _CLIENTS]
     headers += [(b"content-type", _JSON), (b"accept", _JSON)]
-    return Outgoing("POST", f"{base}/model/{model}/{action}", headers, _body(asked, account))
+    body = asked.body if converse else _body(asked, account)
+    return Outgoing("POST", f"{base}/model/{model}/{action}", headers, body)
 
 
 def _body(asked: Asked, account: Account) -> bytes:
@@ -105,9 +129,7 @@ def _body(asked: Asked, account: Account) -> bytes:
     kept = [beta for beta in wanted if beta in (BETAS if known is None else known)]
     drop = set(_NOT_THERE)
     drop.update(name for name, betas in _NEEDS_BETA.items() if betas.isdisjoint(kept))
-    put: dict[str, bytes] = {}
-    if "anthropic_version" not in raw:
-        put["anthropic_version"] = VERSION
+    put = {"anthropic_version": VERSION}
     if kept:
         put["anthropic_beta"] = msgspec.json.encode(kept)
     else:
@@ -115,7 +137,7 @@ def _body(asked: Asked, account: Account) -> bytes:
     return edited(asked.body, put, drop)
 
 
-_READ = frozenset({*_NOT_THERE, *_NEEDS_BETA, "anthropic_version", "anthropic_beta"})
+_READ = frozenset({*_NOT_THERE, *_NEEDS_BETA, "anthropic_beta"})
 _texts: msgspec.json.Decoder[list[str] | None] = msgspec.json.Decoder(list[str] | None)
 
 
@@ -134,11 +156,17 @@ def _wanted(asked: Asked, listed: bytes) -> list[str]:
 
 
 def speaks(account: Account, model: str, protocol: str, operation: str, stream: bool) -> Speech:
-    """Claude alone; and an account of the machine's role only once its credentials are there."""
-    if (protocol, operation) != ("anthropic", "generate") or not account.credentials:
+    """Claude in Anthropic's protocol, the others by Converse; and an account of the machine's role only once its
+    credentials are there."""
+    if (protocol, operation) not in PLATFORM.serves or not account.credentials:
         return Speech.NONE
     opaque = _OPAQUE.match(model) and model in account.model_map.values()
-    return Speech.NATIVE if opaque or "claude" in model.lower() else Speech.NONE
+    claude = bool(opaque) or _claude(model)
+    return Speech.NATIVE if claude == (protocol == "anthropic") else Speech.NONE
+
+
+def _claude(model: str) -> bool:
+    return "claude" in model.lower()
 
 
 def sign(outgoing: Outgoing, account: Account, now: float) -> Outgoing:
@@ -157,9 +185,9 @@ def sign(outgoing: Outgoing, account: Account, now: float) -> Outgoing:
 def framing(asked: Asked, content_type: bytes) -> Framing | None:
     if not content_type.startswith(_EVENTS.encode()):
         return None
-    from gateway.platforms.eventstream import AnthropicFraming  # loads botocore, which the others do not need
+    from gateway.platforms import eventstream  # loads botocore, which the others do not need
 
-    return AnthropicFraming()
+    return eventstream.ConverseFraming() if asked.protocol == "converse" else eventstream.AnthropicFraming()
 
 
 def expires(account: Account) -> float | None:
@@ -172,17 +200,20 @@ def expires(account: Account) -> float | None:
 
 def probe(model: str) -> tuple[str, str, dict[str, Any]]:
     """One token."""
-    body = {"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}
-    return "anthropic", "generate", body
+    if _OPAQUE.match(model) or _claude(model):
+        body = {"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}
+        return "anthropic", "generate", body
+    messages = [{"role": "user", "content": [{"text": "hi"}]}]
+    return "converse", "converse", {"messages": messages, "inferenceConfig": {"maxTokens": 1}}
 
 
 PLATFORM = Platform(
     name="bedrock",
     family="claude",
-    serves={("anthropic", "generate"): "/model/{model}/invoke"},
+    serves={("anthropic", "generate"): "/model/{model}/invoke", ("converse", "converse"): "/model/{model}/converse"},
     # The account's region stands in it; see `place`.
     base_url="https://bedrock-runtime.{region}.amazonaws.com",
-    models=("anthropic.claude-*", "*.anthropic.claude-*"),
+    models=_MODELS,
     credentials=(MachineRole, AccessKey, BearerToken),
     options=Options,
     sign=sign,

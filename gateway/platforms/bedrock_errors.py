@@ -45,6 +45,7 @@ _TYPES = {403: "permission_error", 404: "not_found_error", 413: "request_too_lar
 #: From the start of the message only, as parts of a request are repeated further on.
 _NO_MODEL = re.compile(
     r"(?:the )?(?:provided |requested )?model identifier is invalid|invocation of model id \S+ with on-demand"
+    r"|the provided model doesn't support on-demand throughput"
     r"|you don't have access to (?:the )?model|model access is denied|access denied\. this model"
     r"|user: \S+ is not authorized to perform: bedrock:invokemodel"
 )

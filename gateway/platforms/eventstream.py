@@ -1,7 +1,7 @@
-"""`application/vnd.amazon.eventstream` with Anthropic events in it, re-framed as Anthropic's own server-sent events.
+"""`application/vnd.amazon.eventstream`, re-framed as server-sent events: Anthropic's own, or those of Converse.
 
-A message is framed as https://docs.aws.amazon.com/lexv2/latest/dg/event-stream-encoding.html says; the payload of a
-`chunk` is `{"bytes": base64 of one event's JSON text}`
+A message is framed as https://docs.aws.amazon.com/lexv2/latest/dg/event-stream-encoding.html says. Of InvokeModel the
+payload of a `chunk` is `{"bytes": base64 of one event's JSON text}`
 (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html), and that text passes as it
 is. Memory is bounded by the longest message that botocore takes: 24 MiB.
 """
@@ -51,7 +51,7 @@ _event = msgspec.json.Decoder(_Event)
 _said = msgspec.json.Decoder(_Said)
 
 
-class AnthropicFraming:
+class _Framing:
     """The same bytes however it is fed. After an error nothing more is said."""
 
     content_type = b"text/event-stream; charset=utf-8"
@@ -73,13 +73,13 @@ class AnthropicFraming:
                 said.append(self._reframed(message))
         # A type of header that there is not, a value that is cut or is no UTF-8: botocore lets these through.
         except (ParserError, KeyError, UnicodeDecodeError, struct.error, msgspec.DecodeError):
-            said.append(self._failed("api_error", "The upstream's event stream is damaged."))
+            said.append(self._failed("internalServerException", "The upstream's event stream is damaged."))
         return b"".join(said)
 
     def close(self) -> bytes:
         if self._over or not self._held:
             return b""
-        return self._failed("api_error", "The upstream's event stream was cut off inside an event.")
+        return self._failed("internalServerException", "The upstream's event stream was cut off inside an event.")
 
     def _next(self) -> EventStreamMessage | None:
         """The next message, once it is whole. botocore's buffer is given the prelude, which it checks, then the rest
@@ -105,19 +105,55 @@ class AnthropicFraming:
         payload = cast("bytes", message.payload)
         match headers.get(":message-type"):
             case "event":
-                return _as_sse(_part.decode(payload).event)
+                return self._event(str(headers.get(":event-type", "")), payload)
             case "exception":
-                return self._failed(_type(headers.get(":exception-type")), _message(payload))
+                return self._failed(str(headers.get(":exception-type")), _message(payload))
             case "error":
-                return self._failed(_type(headers.get(":error-code")), str(headers.get(":error-message", "")))
+                return self._failed(str(headers.get(":error-code")), str(headers.get(":error-message", "")))
             case _:
                 raise ParserError("a message of no known type")
 
     def _failed(self, kind: str, message: str) -> bytes:
         self._over = True
         self._held.clear()
-        error = {"type": "error", "error": {"type": kind, "message": message or "The upstream failed."}}
+        return self._error(kind, message or "The upstream failed.")
+
+    def _event(self, kind: str, payload: bytes) -> bytes:
+        raise NotImplementedError
+
+    def _error(self, kind: str, message: str) -> bytes:
+        """`kind`: AWS' name of it."""
+        raise NotImplementedError
+
+
+class AnthropicFraming(_Framing):
+    """Of InvokeModelWithResponseStream."""
+
+    def _event(self, kind: str, payload: bytes) -> bytes:
+        return _as_sse(_part.decode(payload).event)
+
+    def _error(self, kind: str, message: str) -> bytes:
+        error = {"type": "error", "error": {"type": _type(kind), "message": message}}
         return b"event: error\ndata: %b\n\n" % msgspec.json.encode(error)
+
+
+class ConverseFraming(_Framing):
+    """Of ConverseStream: the event's name and its payload as it is. An exception is an event of its name.
+
+    https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
+    """
+
+    def _event(self, kind: str, payload: bytes) -> bytes:
+        return b"event: %b\ndata: %b\n\n" % (_one_line(kind.encode()), _one_line(payload))
+
+    def _error(self, kind: str, message: str) -> bytes:
+        name = kind if kind.lower().endswith(("exception", "error")) else f"{kind}Exception"
+        return self._event(name, msgspec.json.encode({"message": message}))
+
+
+def _one_line(text: bytes) -> bytes:
+    """Line ends in JSON are blanks."""
+    return b" ".join(text.splitlines()) if b"\n" in text or b"\r" in text else text
 
 
 def _as_sse(event: bytes) -> bytes:

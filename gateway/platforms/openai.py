@@ -1,12 +1,12 @@
 """`openai`: OpenAI's API, and every endpoint compatible with it (platform.openai.com/docs/api-reference)."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from gateway.core.domain import Account
 from gateway.platforms import judgement, signing
-from gateway.platforms.platform import Outgoing, Platform
+from gateway.platforms.platform import Outgoing, Platform, Speech
 from gateway.platforms.validation import HeaderText
 
 
@@ -19,6 +19,8 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     project: HeaderText | None = None
     usage_probe: bool = True
     """Ask for `stream_options.include_usage` where the client did not."""
+    protocols: Annotated[list[Literal["openai_chat", "openai_responses"]], Meta(min_length=1)] | None = None
+    """What the endpoint speaks; both, where nothing is said. The other is translated."""
 
 
 def sign(outgoing: Outgoing, account: Account, now: float) -> Outgoing:
@@ -29,6 +31,14 @@ def sign(outgoing: Outgoing, account: Account, now: float) -> Outgoing:
         if value:
             own.append((header, value))
     return signing.signed(outgoing, own)
+
+
+def speaks(account: Account, model: str, protocol: str, operation: str, stream: bool) -> Speech:
+    """Many compatible endpoints have no Responses."""
+    spoken = account.options.get("protocols")
+    if (protocol, operation) not in PLATFORM.serves or (spoken and operation == "generate" and protocol not in spoken):
+        return Speech.NONE
+    return Speech.NATIVE
 
 
 def probe(model: str) -> tuple[str, str, dict[str, Any]]:
@@ -57,5 +67,6 @@ PLATFORM = Platform(
     options=Options,
     sign=sign,
     judge=judgement.judge,
+    speaks=speaks,
     probe=probe,
 )

@@ -5,13 +5,14 @@ Messages name the field and what is wanted, never the value. Where the address m
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import FieldInfo, fields
 
+from gateway.core.hosts import read_host, written
 from gateway.platforms.platform import Platform
 
 # Anchored with \A and \Z: `$` would let a final line feed through, and so a second header.
@@ -69,6 +70,7 @@ def check_base_url(base_url: str) -> None:
         raise InvalidAccount("base_url", "must not have a query or a fragment")
     if not parts.hostname or not _HOST.match(parts.hostname) or port == 0:
         raise InvalidAccount("base_url", "must name a host, in ASCII")
+    _check_host("base_url", parts.hostname)
     clean = _PATH.match(parts.path) and not {".", ".."} & set(parts.path.split("/"))
     # urlsplit drops tabs and line feeds; the URL is used as it was written.
     if not clean or not base_url.isascii() or any(character <= " " for character in base_url):
@@ -95,9 +97,31 @@ def _check(where: str, kind: type[Struct], given: Mapping[str, Any]) -> None:
 
 def _check_value(field: str, info: FieldInfo, value: Any) -> None:
     try:
-        msgspec.convert(value, info.type)
+        found = msgspec.convert(value, info.type)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise InvalidAccount(field, _said(error)) from None
+    if isinstance(found, Struct):
+        for inner in fields(found):
+            if inner.name in value:
+                _check_value(f"{field}.{inner.name}", inner, value[inner.name])
+    elif value is not None and HttpUrl in (info.type, *get_args(info.type)):
+        _check_url_host(field, value)
+
+
+def _check_url_host(field: str, url: str) -> None:
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        raise InvalidAccount(field, "not a URL") from None
+    _check_host(field, host or "")
+
+
+def _check_host(field: str, host: str) -> None:
+    """An address has one spelling: `127.1`, `0x7f.1` or `2130706433` are read so by a resolver, and only by some."""
+    try:
+        read_host(written(host))
+    except ValueError:
+        raise InvalidAccount(field, "must name a host: a name, or an IP address in its usual spelling") from None
 
 
 def _said(error: Exception) -> str:

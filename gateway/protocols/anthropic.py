@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from gateway.protocols import requests
+from gateway.protocols import foreign, requests
 from gateway.protocols.codec import Codec, Endpoint, Peek, Problem, Reader, Sampled, Share, Usage
 from gateway.protocols.problems import names
 from gateway.protocols.reading import (
@@ -154,11 +154,13 @@ def _characters(block: Any) -> int:
 class _Stream(StreamReader):
     """message_start opens the figures, message_delta carries cumulative ones, message_stop is the end."""
 
-    __slots__ = ("_figures",)
+    __slots__ = ("_figures", "_told")
 
     def __init__(self) -> None:
         super().__init__()
         self._figures: dict[str, Any] = {}
+        self._told = False
+        """A message_delta has brought figures: at the latest the message's stop makes them the last ones."""
 
     def _event(self, name: bytes, data: bytes) -> None:
         event = decode(_event, data)
@@ -167,13 +169,16 @@ class _Stream(StreamReader):
         if event.type == "content_block_delta":
             self.characters += _characters(event.delta)
         elif event.type == "message_start":
-            self._figures = {}
+            self._figures, self._told = {}, False
             self._merge(mapping(event.message).get("usage"))
         elif event.type == "message_delta":
             believed = self._merge(event.usage)
+            self._told = self._told or believed
             self.usage_final = believed and mapping(event.delta).get("stop_reason") is not None
         elif event.type == "message_stop":
             self.complete = True
+            # Some who speak this protocol give the figures and the stop reason in two deltas.
+            self.usage_final = (self.usage_final or self._told) and not self.doubt
             if event.metrics is not None:
                 self._check(mapping(event.metrics))
         elif event.type == "error" or name == b"error":
@@ -261,6 +266,7 @@ CODEC = Codec(
     name="anthropic",
     endpoints=ENDPOINTS,
     peek=peek,
+    without_foreign=foreign.unsigned_thinking,
     rename=rename,
     reader=reader,
     error=error,

@@ -34,6 +34,10 @@ class Peek(Struct, frozen=True):
     previous_response_id: str | None = None
     reasoning: str | None = None
     """Digest of the last piece of encrypted reasoning in it, which the organisation that made it alone can read."""
+    written_in: str = ""
+    """The protocol of the body where it is not the endpoint's own: it has to be translated whoever is asked."""
+    answers: int = 1
+    """How many answers to the one prompt are asked for, each of `max_tokens` (OpenAI `n`, Gemini `candidateCount`)."""
 
 
 class InvalidBody(Exception):
@@ -171,5 +175,7 @@ class Codec(Struct, frozen=True):
     """What ends a broken stream that is a JSON array and was read so far by this reader; None where nothing can."""
     without_reasoning: Callable[[bytes], bytes] | None = None
     """The body less its pieces of encrypted reasoning, for an account of another organisation."""
+    without_foreign: Callable[[bytes], bytes] | None = None
+    """The body less what only a translated answer can have left in it. Raises InvalidBody."""
     request_id_header: bytes = b""
     """The name under which clients of the protocol look for a request id in answers that we make."""

@@ -1,11 +1,11 @@
-"""Top-level members of a JSON object set and removed in its bytes; every other byte stays as it was."""
+"""Members of a JSON object and elements of an array put and dropped in its bytes; every other byte stays as it was."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 
 import msgspec
 
 from gateway.protocols.codec import Span
-from gateway.protocols.spans import Edit, members, splice
+from gateway.protocols.spans import Edit, Members, members, splice
 
 _BLANKS = b" \t\n\r"
 
@@ -17,16 +17,41 @@ def edited(body: bytes, put: Mapping[str, bytes], drop: Collection[str] = ()) ->
     order of `put`. What stands in both is put. Raises InvalidBody when the body is no JSON object, or when one of
     these names stands twice in it.
     """
-    spans = members(body, {*put, *drop}).spans
+    edits = changes(body, members(body, {*put, *drop}), put, drop)
+    return splice(body, edits) if edits else body
+
+
+def changes(body: bytes, found: Members, put: Mapping[str, bytes], drop: Collection[str] = ()) -> list[Edit]:
+    """As `edited`, of an object that was located already, the body itself or one inside it: the edits."""
+    spans = found.spans
     gone = [spans[name] for name in set(drop) - put.keys() if name in spans]
     missing = [name for name in put if name not in spans]
     edits: list[Edit] = [(*spans[name], text) for name, text in put.items() if name in spans]
     edits += _removals(body, gone)
     if missing:
         text = b",".join(msgspec.json.encode(name) + b":" + put[name] for name in missing)
-        at = body.index(b"{") + 1
-        edits.append((at, at, text + b"," if len(spans) > len(gone) else text))
-    return splice(body, edits) if edits else body
+        edits.append((found.insert_at, found.insert_at, text + b"," if len(spans) > len(gone) else text))
+    return edits
+
+
+def relisted(
+    array: Span, elements: Sequence[Span], gone: Set[int], put: bytes | None = None, at: int = 0
+) -> list[Edit]:
+    """The edits that take these elements (by number) out of an array, and `put` one in before the old number `at`.
+
+    An element goes with the comma after it; those after the last that stays go with the comma before them.
+    """
+    kept = [number for number in range(len(elements)) if number not in gone]
+    edits: list[Edit] = []
+    if kept:
+        edits = [(elements[each][0], elements[each + 1][0], b"") for each in gone if each < kept[-1]]
+    if len(kept) < len(elements) and (not kept or kept[-1] < len(elements) - 1):
+        edits.append((elements[kept[-1]][1] if kept else elements[0][0], elements[-1][1], b""))
+    if put is not None:
+        before = [number for number in kept if number < at]
+        place = elements[before[-1]][1] if before else array[0] + 1
+        edits.append((place, place, b"," + put if before else put + b"," if kept else put))
+    return edits
 
 
 def _removals(body: bytes, values: Iterable[Span]) -> Iterable[Edit]:

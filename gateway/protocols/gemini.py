@@ -66,6 +66,7 @@ STATUS = {
 _MODEL = frozenset({"model"})
 _CONFIG = ("generationConfig", "generation_config")
 _LIMIT = ("maxOutputTokens", "max_output_tokens")
+_ANSWERS = ("candidateCount", "candidate_count")
 _NESTED = ("generateContentRequest", "generate_content_request")
 _WATCHED = requests.WATCHED | {*_CONFIG, *_NESTED, "requests"}
 _PLAIN = "models/"
@@ -207,29 +208,20 @@ def peek(endpoint: Endpoint, body: bytes) -> Peek:
     found = members(body, _WATCHED)
     raw = found.raw
     model = requests.text(raw, "model")
-    if endpoint is CHAT:
-        _check_chat(found)
+    if endpoint is CHAT and requests.flag(raw, "stream"):
+        raise InvalidBody("this path does not stream: use models/{model}:streamGenerateContent", "stream")
+    configs = [config.raw for config in _objects(body, found, _CONFIG, frozenset((*_LIMIT, *_ANSWERS)))]
     return Peek(
         model=None if model is None else model[_prefix(model) :],
         stream=endpoint.action == "streamGenerateContent",
-        max_tokens=_max_tokens(body, found),
+        max_tokens=max((most for raw in configs if (most := requests.most(raw, *_LIMIT)) is not None), default=None),
         models=tuple(_copies(body, found)),
         insert_at=found.insert_at,
         empty=not raw,
         session=requests.session(raw),
+        written_in="openai_chat" if endpoint is CHAT and "messages" in raw and "contents" not in raw else "",
+        answers=max((requests.answers(raw, *_ANSWERS) for raw in configs), default=1),
     )
-
-
-def _check_chat(found: Members) -> None:
-    if "messages" in found.raw and "contents" not in found.raw:
-        raise InvalidBody("messages would have to be translated, which is not available: send contents", "messages")
-    if requests.flag(found.raw, "stream"):
-        raise InvalidBody("this path does not stream: use models/{model}:streamGenerateContent", "stream")
-
-
-def _max_tokens(body: bytes, found: Members) -> int | None:
-    limits = [requests.most(config.raw, *_LIMIT) for config in _objects(body, found, _CONFIG, frozenset(_LIMIT))]
-    return max((limit for limit in limits if limit is not None), default=None)
 
 
 def _copies(body: bytes, found: Members) -> Iterator[Span]:

@@ -30,6 +30,7 @@ ENDPOINTS = (
     Endpoint("openai_chat", "embed", "/v1/embeddings"),
 )
 
+_WATCHED = requests.WATCHED | {"n"}
 _ASKED = b'{"include_usage":true}'
 
 
@@ -144,13 +145,15 @@ class _WholeReader(WholeReader):
 
 def peek(endpoint: Endpoint, body: bytes) -> Peek:
     """Raises InvalidBody."""
-    found = members(body, requests.WATCHED)
+    found = members(body, _WATCHED)
     peeked = requests.peek(found, "max_tokens", "max_completion_tokens")
     span = found.spans.get("stream_options")
-    if span is None:
+    if span is None and "n" not in found.raw:
         return peeked
     asked = mapping(requests.value(found.raw, "stream_options")).get("include_usage")
-    return msgspec.structs.replace(peeked, stream_options=span, include_usage=asked is True)
+    return msgspec.structs.replace(
+        peeked, stream_options=span, include_usage=asked is True, answers=requests.answers(found.raw, "n")
+    )
 
 
 def rename(endpoint: Endpoint, body: bytes, peeked: Peek, model: str) -> bytes:

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.protocols import reasoning, requests
-from gateway.protocols.codec import Codec, Endpoint, Peek, Problem, Reader, Usage
+from gateway.protocols import foreign, reasoning, requests
+from gateway.protocols.codec import Codec, Endpoint, InvalidBody, Peek, Problem, Reader, Usage
 from gateway.protocols.openai_errors import error, failure_status
 from gateway.protocols.reading import (
     StreamReader,
@@ -25,6 +25,7 @@ from gateway.protocols.spans import members
 
 ENDPOINTS = (Endpoint("openai_responses", "generate", "/v1/responses"),)
 
+_WATCHED = requests.WATCHED | {"background"}
 _ENDS = {"response.completed", "response.incomplete", "response.failed"}
 #: Output items of tools that OpenAI runs itself; all others are the client's to run.
 _TOOLS = {"code_interpreter_call", "file_search_call", "image_generation_call", "mcp_call", "web_search_call"}
@@ -170,7 +171,10 @@ def _characters(item: Any) -> int:
 
 def peek(endpoint: Endpoint, body: bytes) -> Peek:
     """Raises InvalidBody."""
-    found = members(body, requests.WATCHED)
+    found = members(body, _WATCHED)
+    # It is answered at once, `queued` and without figures: what it costs would be in nobody's ledger.
+    if "background" in found.raw and requests.value(found.raw, "background") is True:
+        raise InvalidBody("a background response could be neither fetched nor metered here", "background")
     peeked = requests.peek(found, "max_output_tokens")
     piece = reasoning.last(body)
     if piece is None and "previous_response_id" not in found.raw:
@@ -241,4 +245,5 @@ CODEC = Codec(
     stream_error=stream_error,
     limit_headers="openai",
     without_reasoning=reasoning.without,
+    without_foreign=foreign.own_reasoning,
 )

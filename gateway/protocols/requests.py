@@ -24,6 +24,9 @@ WATCHED = frozenset(
 )
 """Members that decide where a request goes or what it may cost: each may stand in a body only once."""
 
+MOST_ANSWERS = 128
+"""OpenAI's own bound on `n`. A larger number is the provider's to refuse; nothing is reserved for it."""
+
 _any = msgspec.json.Decoder(Any)
 _user = msgspec.json.Decoder(dict[str, Any])
 _underscored = re.compile(r"_session_([0-9A-Fa-f-]{36})\Z")
@@ -63,6 +66,11 @@ def most(raw: Mapping[str, Raw], *names: str) -> int | None:
     found = [value(raw, name) for name in names if name in raw]
     numbers = [int(each) for each in found if type(each) in (int, float) and each >= 0 and each == each // 1]
     return max(numbers, default=None)
+
+
+def answers(raw: Mapping[str, Raw], *names: str) -> int:
+    """How many answers these members ask for: one when they say nothing."""
+    return max(1, min(most(raw, *names) or 1, MOST_ANSWERS))
 
 
 def session(raw: Mapping[str, Raw]) -> str | None:

@@ -7,11 +7,14 @@ JSON is RFC 8259 without leniency: no NaN, no comments, no byte order mark, vali
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from typing import TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from gateway.protocols.codec import InvalidBody, Span
+
+T = TypeVar("T")
 
 Edit = tuple[int, int, bytes]
 """Replace `body[start:end]` by these bytes; an empty span inserts."""
@@ -99,6 +102,20 @@ def elements(body: bytes, span: Span, field: str) -> list[Span]:
         found.append((position, position + len(memoryview(value))))
         position = found[-1][1]
     return found
+
+
+def typed(decoder: msgspec.json.Decoder[T], body: bytes, span: Span, field: str) -> T:
+    """A value inside the body as the decoder's type, U+FFFD for each lone surrogate. Raises InvalidBody."""
+    text = body[slice(*span)]
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError as error:
+        raise InvalidBody(f"{field} cannot be read: {error}", field) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        mended = _without_surrogates(text)
+        if mended == text:
+            raise InvalidBody(f"{field} cannot be read: {error}", field) from None
+    return typed(decoder, mended, (0, len(mended)), field)
 
 
 def splice(body: bytes, edits: Iterable[Edit]) -> bytes:

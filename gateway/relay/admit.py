@@ -37,6 +37,11 @@ class Standing(Struct, frozen=True):
     def remaining(self) -> int:
         return max(0, self.counter.limit.max - self.used)
 
+    @property
+    def for_ever(self) -> bool:
+        """A limit per `total`, whose places never come back: the day that `reset` says is only when to ask again."""
+        return self.counter.kind == "D" and not self.counter.span
+
 
 class SlotsTaken(Unavailable):
     """`busy` accounts could serve the request, and each has all its slots taken; others are out by `exclusions` that
@@ -104,7 +109,7 @@ class Lease(Struct):
 
     def settled(self, row: Row) -> tuple[list[int], str]:
         """What each of its takings really came to, and its charges with that."""
-        used = [0 if one.counter.kind == "C" else amount_of(one.counter.limit.type, row) for one in self.takings]
+        used = [_used(one.counter, row) for one in self.takings]
         amounts = zip(self.takings, used, strict=True)
         return used, " ".join([one.charge(amount) for one, amount in amounts if one.counter.kind != "C"])
 
@@ -294,6 +299,11 @@ class Admission:
         self._local.release(lease.takings, used)
 
 
+def _used(counter: Counter, row: Row) -> int:
+    limit = counter.limit
+    return 0 if counter.kind == "C" else amount_of(limit.type, row, of_account=limit.scope == "account")
+
+
 def _standings(counters: Sequence[Counter], numbers: Sequence[int]) -> list[Standing]:
     return [
         Standing(one, numbers[2 * at], numbers[2 * at + 1] / 1000)
@@ -340,6 +350,7 @@ def limit_reached(refused: Standing, wait: float, standings: Sequence[Standing],
         # It will never pass: waiting would not help, asking for less does.
         message = f"The request may use {shown(limit, amount)} {unit}, more than the {limit.scope}'s {what}."
     code = _CODES.get(limit.type, "token_limited")
-    error = LimitReached(message, code=code, retry_after=wait, retries=amount <= limit.max)
+    retries = amount <= limit.max and not refused.for_ever
+    error = LimitReached(message, code=code, retry_after=wait, retries=retries)
     error.standings = tuple(standings)
     return error

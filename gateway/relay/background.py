@@ -21,12 +21,14 @@ from gateway.core.pause import pause
 from gateway.core.scripts import RENEW, RedisGone
 from gateway.core.services import configuration
 from gateway.relay.gate import Gate
+from gateway.relay.learning import tell
 from gateway.relay.meter import reservation
 from gateway.relay.offer import LEASE_MS
 
 POLL = 1.0
 _NOT_IN_SNAPSHOT = frozenset({"key", "user", "team", "cut"})
 RENEWAL = 20.0
+TELL = 2.0
 _AWAY = (OSError, TimeoutError, SQLAlchemyError, RedisError, RedisGone)
 log = structlog.get_logger()
 
@@ -43,6 +45,7 @@ async def running(gate: Gate) -> AsyncGenerator[None]:
             tasks.create_task(_every(POLL, lambda: copy_states(gate))),
             tasks.create_task(_every(RENEWAL, lambda: renew(gate), gate.renewal)),
             tasks.create_task(_every(POLL, lambda: redigest(gate))),
+            tasks.create_task(_every(TELL, lambda: tell(gate))),
             tasks.create_task(gate.settler.watch()),
             tasks.create_task(_listen(gate, poke)),
         ]

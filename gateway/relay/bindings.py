@@ -22,7 +22,6 @@ from gateway.routing.choose import Candidate
 
 DAYS = 30
 _SECONDS = DAYS * 86_400
-WITHOUT_REASONING = "encrypted_content"
 
 
 def organisation(account: Account) -> str:
@@ -41,8 +40,8 @@ async def bind_response(gate: Gate, exchange: Exchange) -> None:
 def bind_answer(gate: Gate, exchange: Exchange) -> None:
     """What is known at the answer's end: its reasoning, and a response that named itself late."""
     reader = exchange.reader
-    if reader is None or exchange.codec.without_reasoning is None:
-        return
+    if reader is None or exchange.codec.without_reasoning is None or exchange.converter is not None:
+        return  # the ids and the reasoning of a translated answer are the gateway's own
     _tell_response(gate, exchange)
     caller = exchange.route.caller
     for digest in reader.reasoning:
@@ -113,16 +112,16 @@ def movable(exchange: Exchange, others: Sequence[Candidate]) -> Sequence[Candida
     if exchange.organisation is None:
         return others
     readers = [one for one in others if _reads(exchange, one)]
-    return readers or (() if exchange.adjusted else others)
+    return readers or (() if exchange.illegible else others)
 
 
 def legible(exchange: Exchange, account: Account) -> tuple[Call, Peek]:
     """The request as the account can read it. Raises InvalidRequest."""
     remove = exchange.codec.without_reasoning
     if exchange.organisation in {None, organisation(account)} or remove is None:
-        exchange.adjusted = ""
+        exchange.illegible = False
         return exchange.call, exchange.peek
-    exchange.adjusted = WITHOUT_REASONING
+    exchange.illegible = True
     try:
         call = msgspec.structs.replace(exchange.call, body=remove(exchange.call.body))
         return call, exchange.codec.peek(call.endpoint, call.body)

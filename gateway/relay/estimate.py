@@ -43,7 +43,7 @@ def _holds_files(body: bytes) -> bool:
 
 
 class Means:
-    """The moving mean of the tokens that a key's answers by a model have. Of this process; bounded."""
+    """The moving mean of the tokens that one answer by a model to a key has. Of this process; bounded."""
 
     def __init__(self) -> None:
         self._means: OrderedDict[tuple[str, str], float] = OrderedDict()
@@ -52,22 +52,25 @@ class Means:
         """0 when there was none yet."""
         return self._means.get((key_id, model), 0.0)
 
-    def add(self, key_id: str, model: str, output: int) -> None:
-        name = key_id, model
+    def add(self, key_id: str, model: str, output: int, answers: int = 1) -> None:
+        """`output`: of all the answers that the request asked for."""
+        name, each = (key_id, model), output / answers
         before = self._means.get(name)
         if before is None:
             if len(self._means) >= _MEANS:
                 self._means.popitem(last=False)
-            self._means[name] = float(output)
+            self._means[name] = each
         else:
-            self._means[name] = before + _WEIGHT * (output - before)
+            self._means[name] = before + _WEIGHT * (each - before)
             self._means.move_to_end(name)
 
 
 class Estimate:
     """Of one request: under any limit, whichever of the candidates takes it. Money is that of the dearest of them."""
 
-    __slots__ = ("_at", "_candidates", "_means", "_most", "_priced", "_route", "_table", "asked", "prompt")
+    __slots__ = (
+        "_answers", "_at", "_candidates", "_free", "_means", "_most", "_priced", "_route", "_table", "asked", "prompt",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -80,12 +83,14 @@ class Estimate:
         at: float,
     ) -> None:
         operation = route.endpoint.operation
-        self.prompt = 0 if operation == "count" else prompt
+        self._free = operation == "count"
+        self._answers = peek.answers
+        self.prompt = 0 if self._free else prompt
         self.asked: int | None = peek.max_tokens if operation == "generate" else 0
         self._route, self._candidates = route, candidates
         self._means, self._table, self._at = means, table, at
         self._most: int | None = None
-        self._priced: dict[int, int] = {}
+        self._priced: dict[tuple[int, str], int] = {}
 
     def _names(self) -> Collection[tuple[str, str]]:
         """Platform and upstream's model of those who may take it."""
@@ -95,10 +100,11 @@ class Estimate:
         return {(one.account.platform, one.model) for one in self._candidates}
 
     def output(self, reserve: str) -> int:
-        """`worst`: as much as the request and the model allow; `expected`: by what the key's answers were."""
+        """`worst`: as much as the request and the model allow; `expected`: by what the key's answers were. Of all the
+        answers that are asked for."""
         if reserve == "expected":
             expected = max(LEAST_OUTPUT, int(2 * self._means.of(self._route.caller.key_id, self._route.model)))
-            return expected if self.asked is None else min(self.asked, expected)
+            return self._answers * (expected if self.asked is None else min(self.asked, expected))
         if self._most is None:
             # As much as the most able of them gives; one of which that is not known gives what is asked for.
             most = max(
@@ -108,7 +114,7 @@ class Estimate:
                 or UNKNOWN_OUTPUT
                 for platform, model in self._names()
             )
-            self._most = most if self.asked is None else min(most, self.asked)
+            self._most = self._answers * (most if self.asked is None else min(most, self.asked))
         return self._most
 
     def under(self, limit: Limit) -> int:
@@ -121,17 +127,22 @@ class Estimate:
         output = self.output(limit.reserve)
         if kind == "output_tokens":
             return max(1, output)
-        return max(1, self.prompt + output) if kind == "tokens" else self._cost(output)
+        if kind == "tokens":
+            return max(1, self.prompt + output)
+        # An account's budget is about the provider's money, which no multiplier changes.
+        return self._cost(output, "1" if limit.scope == "account" else self._route.caller.price_multiplier)
 
-    def _cost(self, output: int) -> int:
-        """0 where none of them has a price."""
-        found = self._priced.get(output)
+    def _cost(self, output: int, multiplier: str) -> int:
+        """0 where none of them has a price, and for the counting of tokens, which nobody pays for."""
+        if self._free:
+            return 0
+        found = self._priced.get((output, multiplier))
         if found is None:
             usage, asked = Usage(input_tokens=self.prompt, output_tokens=output), self._route.model
-            multiplier = self._route.caller.price_multiplier
             prices = [
                 priced(self._table, platform, (model, asked), self._at, usage, multiplier)
                 for platform, model in self._names()
             ]
-            found = self._priced[output] = max((one[0] for one in prices if one is not None), default=0)
+            found = max((one[0] for one in prices if one is not None), default=0)
+            self._priced[output, multiplier] = found
         return found

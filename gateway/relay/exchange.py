@@ -15,9 +15,12 @@ from gateway.platforms.platform import Framing
 from gateway.protocols import CODECS
 from gateway.protocols.codec import Peek, Problem, Reader, Usage, UsageFilter
 from gateway.relay.admit import Lease
+from gateway.relay.convert import Converter
 from gateway.relay.downstream import Downstream
-from gateway.relay.meter import Tap, measured
+from gateway.relay.ending import ending, used
+from gateway.relay.meter import Tap
 from gateway.relay.recording import Recording
+from gateway.relay.translate import Translation
 from gateway.routing.authorise import Route
 from gateway.routing.call import Call, Header
 from gateway.upstream import Answer, Failure, TimedOut
@@ -25,6 +28,8 @@ from gateway.upstream import Answer, Failure, TimedOut
 Settled = Callable[["Exchange", Usage, str], None]
 """Called once, with the tokens of the answer and where they are from: provider, estimated or none."""
 
+PING_SECONDS = 15.0
+"""Of silence on a translated stream, until something is said to keep it alive."""
 DRAIN_SECONDS = 30.0
 DRAIN_BYTES = 1 << 20
 
@@ -72,8 +77,10 @@ class Exchange:
         """The scope of the half-open breaker whose one probe this request is, and since when."""
         self.organisation: str | None = None
         """Whose encrypted reasoning the request holds; None when it holds none."""
-        self.adjusted = ""
-        """What was taken out of the request for this account: `encrypted_content`."""
+        self.illegible = False
+        """The request's encrypted reasoning was taken out, since this account cannot read it."""
+        self.adjusted: tuple[str, ...] = ()
+        """What translation clamped or left out for this account."""
         self.response_id: str | None = None
         """Of the answer, once it is bound to the account."""
         self.ended = False
@@ -83,6 +90,12 @@ class Exchange:
         """Of a tenant that wants prompts and answers kept."""
         self.framing: Framing | None = None
         self.filter: UsageFilter | None = None
+        self.translation: Translation | None = None
+        """Of this attempt, where the account is asked in other words than the client's."""
+        self.converter: Converter | None = None
+        """Of a translated answer: what makes the client's bytes of the upstream's."""
+        self._said_at = 0.0
+        self._alarms: list[asyncio.TimerHandle] = []
         self._held: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._stopped: GatewayError | ClientLeft | None = None
@@ -93,14 +106,22 @@ class Exchange:
     # ------------------------------------------------------------ sending
 
     async def listen(
-        self, answer: Answer, reader: Reader, *, events: bool, framing: Framing | None, usage: UsageFilter | None
+        self,
+        answer: Answer,
+        reader: Reader,
+        *,
+        events: bool,
+        framing: Framing | None,
+        usage: UsageFilter | None,
+        converter: Converter | None = None,
     ) -> None:
-        """Takes the answer's bytes until it has begun: its first event or byte, its end, or its failure.
+        """Takes the answer's bytes until it has begun: its first event or byte, its end, or its failure. One that is
+        translated in one piece is taken whole: its status is known at its end.
 
         `events`: it is an event stream, by its content type. `framing` comes before everything that reads or passes on.
         """
         self.answer, self.reader, self.events, self.filter = answer, reader, events, usage
-        self.framing = framing
+        self.framing, self.converter = framing, converter
         self.failure, self.ended = None, False
         self._held.clear()
         encoding = next((value for name, value in answer.headers if name == b"content-encoding"), b"")
@@ -114,10 +135,13 @@ class Exchange:
     @property
     def rewritten(self) -> bool:
         """The client gets other bytes than the upstream's, and so another length."""
-        return self.filter is not None or self.framing is not None
+        return self.filter is not None or self.framing is not None or self.converter is not None
 
     def _begun(self) -> bool:
-        return self.ended or self.failure is not None or (self.reader is not None and self.reader.begun)
+        if self.ended or self.failure is not None:
+            return True
+        held_back = self.converter is not None and not self.peek.stream
+        return not held_back and self.reader is not None and self.reader.begun
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -131,8 +155,10 @@ class Exchange:
 
     def _pass(self, chunk: bytes) -> None:
         assert self.tap is not None  # set before the answer was started
-        self.tap.feed(chunk)
-        if self.filter is not None:
+        plain = self.tap.feed(chunk)
+        if self.converter is not None:
+            chunk = self.converter.feed(plain)
+        elif self.filter is not None:
             chunk = self.filter.feed(chunk)
         if self.phase is not Phase.FLOWING:
             self._held.append(chunk)
@@ -143,6 +169,8 @@ class Exchange:
         if downstream.gone:
             self._drain(len(chunk))
         elif chunk:
+            if self._said_at:
+                self._said_at = asyncio.get_running_loop().time()
             downstream.write(chunk)
             if downstream.paused and self.answer is not None:
                 self.answer.pause()
@@ -153,7 +181,8 @@ class Exchange:
         self.ended = True
         if self.reader is not None:
             self.reader.close()
-        if self.filter is not None and (rest := self.filter.close()):
+        last_to_say = self.converter or self.filter
+        if last_to_say is not None and (rest := last_to_say.close()):
             if self.phase is Phase.FLOWING:
                 self.downstream.write(rest)
             else:
@@ -197,15 +226,32 @@ class Exchange:
         self.phase = Phase.FLOWING
         downstream.on_writable = self._resume
         downstream.begin(status, headers, body)
-        if downstream.gone and self.peek.stream and answer is not None:
-            answer.rearm(DRAIN_SECONDS)
         if self.failure is not None:
             self.fail(self.failure)
         elif downstream.paused and answer is not None:
             answer.pause()
         if self.phase is Phase.FLOWING:
+            self._watch_silence()
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
+
+    def _watch_silence(self) -> None:
+        """A translated stream is the gateway's own: it says something when the upstream is silent."""
+        if self.converter is None or not self.peek.stream:
+            return
+        loop = asyncio.get_running_loop()
+        self._said_at = loop.time()
+        self._alarms.append(loop.call_later(PING_SECONDS, self._ping, loop))
+
+    def _ping(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self.phase is not Phase.FLOWING or self.downstream.gone or self.converter is None:
+            return
+        due = self._said_at + PING_SECONDS
+        if loop.time() >= due:
+            if not self.downstream.paused:
+                self.downstream.write(self.converter.ping())
+            self._said_at, due = loop.time(), loop.time() + PING_SECONDS
+        self._alarms[:] = [loop.call_at(due, self._ping, loop)]
 
     def _overhead(self) -> int:
         """Microseconds between the request's arrival and now that were ours: all but the wait for the upstream."""
@@ -233,6 +279,8 @@ class Exchange:
     def _last_word(self, problem: Problem) -> bytes | None:
         """The protocol's error where it can still be said; None in an answer of one piece or of a length that was told,
         and inside an element."""
+        if self.converter is not None:
+            return self.converter.fail(problem) if self.peek.stream else None
         if self.answer is not None and self.answer.content_length is not None and not self.rewritten:
             return None
         if self.events:
@@ -258,8 +306,9 @@ class Exchange:
             self.row.ending = "client_abort_drained"
             if self.answer is not None:
                 self.answer.resume()
-                if self.peek.stream:
-                    self.answer.rearm(DRAIN_SECONDS)
+            if self.peek.stream:
+                self._drain(sum(map(len, self._held)))
+                self._alarms.append(asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._drained))
         elif self.phase is Phase.FLOWING:
             self.row.ending = "client_abort_cut"
             self._stop()
@@ -269,14 +318,21 @@ class Exchange:
     def _drain(self, size: int) -> None:
         self.drained += size
         if self.peek.stream and self.drained > DRAIN_BYTES:
+            self._drained()
+
+    def _drained(self) -> None:
+        """Its time, or its bytes, are used up."""
+        if self.phase is Phase.FLOWING:
             self.row.ending = "client_abort_cut"
             self._stop()
+        elif self.phase is Phase.SENDING:
+            self._interrupt(ClientLeft())
 
     def stop(self, error: GatewayError) -> None:
         """Ends it now: the key was cut off, or the process is going down."""
         if self.phase is Phase.FLOWING:
-            ending = "upstream_error" if error.code == "internal" else "refused"
-            self._break(ending, error.code, error.message, error.http_status)
+            ended = "upstream_error" if error.code == "internal" else "client_abort_cut"
+            self._break(ended, error.code, error.message, error.http_status)
         elif self.phase is Phase.SENDING:
             self._interrupt(error)
 
@@ -302,6 +358,11 @@ class Exchange:
             self.row.error_code = error.code
 
     @property
+    def stopped(self) -> bool:
+        """It was ended from outside while its request was being sent."""
+        return self._stopped is not None
+
+    @property
     def served(self) -> bool:
         """Whether the upstream gave what was asked for, to its end or to the client's leaving."""
         reader = self.reader
@@ -316,36 +377,16 @@ class Exchange:
         if on_settled is None:
             return
         self.phase = Phase.OVER
+        for alarm in self._alarms:
+            alarm.cancel()
         if self.answer is not None:
             self.answer.close()
         row = self.row
-        usage, source = self._measured()
+        usage, source = used(self)
         if row.ending == "gateway_lost":
-            row.ending = self._ending()
+            row.ending = ending(self)
         elif row.ending == "client_abort_drained" and source != "provider" and not self.ended:
             row.ending = "client_abort_cut"
         if row.attempts and not row.attempts[-1].ended_at:
             row.attempts[-1].ended_at = time.time()
         on_settled(self, usage, source)
-
-    def _measured(self) -> tuple[Usage, str]:
-        """What the answer used. Of a client that left while its request was at the upstream, the prompt counts."""
-        reader = self.reader
-        if reader is not None and (reader.failure is None or self.row.first_byte_at is not None):
-            return measured(reader, self.row)
-        if isinstance(self._stopped, ClientLeft) and self.row.attempts:
-            return Usage(input_tokens=self.row.input_tokens), "estimated"
-        return Usage(), "none"
-
-    def _ending(self) -> str:
-        if not self.row.attempts:
-            return "refused"
-        if self.row.error_code == "upstream_timeout":
-            return "stalled"
-        if self.row.error_code or self.row.status is None or self.row.status >= 400:
-            return "upstream_error"
-        if self.reader is not None and self.reader.failure is not None:
-            return "upstream_error"
-        if self.events and self.reader is not None and not self.reader.complete:
-            return "upstream_error"
-        return "complete"

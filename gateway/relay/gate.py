@@ -38,7 +38,16 @@ from gateway.relay.refusals import Refusals
 from gateway.relay.settle import Settler
 from gateway.routing.authorise import Route
 from gateway.routing.call import Call
-from gateway.routing.choose import Candidate, Exclusion, choose, excluded, exclusions, kind_of, no_account, serving
+from gateway.routing.choose import (
+    Candidate,
+    Exclusion,
+    choose,
+    excluded,
+    exclusions,
+    forget_snapshots,
+    kind_of,
+    no_account,
+)
 from gateway.routing.states import States
 from gateway.upstream import Egress, Upstream
 from gateway.upstream.renewal import Renewals
@@ -77,7 +86,7 @@ class Gate:
         self.local = LocalLimits(settings.workers)
         self.admission = Admission(hot, self.local, self.redis_back)
         self.means = Means()
-        self.keys = Keys(settings.peppers, self._find_caller)
+        self.keys = Keys(settings.peppers, self._find_caller, self._find_named)
         self.states = States()
         self.snapshot = snapshot.EMPTY
         self.followed = 0
@@ -119,12 +128,19 @@ class Gate:
             self.redigests[stored] = digests[0]
         return caller
 
+    async def _find_named(self, key_id: str) -> Caller | None:
+        async with self.sessions() as session:
+            return await configuration.caller_named(session, key_id)
+
     async def reload(self) -> None:
         """Reads the snapshot anew and swaps it."""
         async with self.sessions() as session:
-            self.snapshot = await configuration.load(session, self.sealer, PLATFORMS)
+            loaded = await configuration.load(session, self.sealer, PLATFORMS)
+            # Of two that read at once, the one that began earlier may end later.
+            if loaded.version >= self.snapshot.version:
+                self.snapshot = loaded
             self.prices = await price_versions.table(session, self.prices)
-        serving.cache_clear()
+        forget_snapshots()
         if self.followed == 0:
             self.followed = self.snapshot.version
 
@@ -163,8 +179,9 @@ class Gate:
         """With neither PostgreSQL nor Redis for `stale_max` seconds, a revoked key could go on being used."""
         return time.monotonic() - max(self.database_at, self.redis_at) > self.settings.stale_max
 
-    def usable(self, route: Route, tried: Collection[str]) -> Sequence[Candidate]:
-        """The candidates that have not been tried; empty when there is none, as for what one account alone knows.
+    def usable(self, route: Route, tried: Collection[tuple[str, int]]) -> Sequence[Candidate]:
+        """The candidates that have not been tried, as `choose` takes it; empty when there is none, as for what one
+        account alone knows.
 
         Of one tier those come first that have just answered: attempts are few, and not there to find out about others.
         """
@@ -193,9 +210,9 @@ class Gate:
             return response_not_found()
         return no_account([exclusion], now)
 
-    def asks_usage(self, account: Account, codec: Codec, peek: Peek) -> bool:
-        """Whether we ask for a stream's usage because the client did not."""
-        if codec.with_usage is None or not peek.stream or peek.include_usage:
+    def asks_usage(self, account: Account, codec: Codec | None, peek: Peek, translated: bool = False) -> bool:
+        """Whether we ask for a stream's usage because the client did not. `codec`: of the protocol that is asked."""
+        if codec is None or codec.with_usage is None or not peek.stream or (peek.include_usage and not translated):
             return False
         if account.platform not in _ASKS_USAGE or not account.options.get("usage_probe", True):
             return False
@@ -225,12 +242,13 @@ class Gate:
     def settle(self, exchange: Exchange, usage: Usage, source: str) -> None:
         """The exchange is over: its price, its leases back, its row out."""
         lease = exchange.lease
-        finish(exchange.row, usage, source, self.prices, exchange.route.caller.price_multiplier)
+        billed, multiplier = exchange.route.endpoint.operation != "count", exchange.route.caller.price_multiplier
+        finish(exchange.row, usage, source, self.prices, multiplier, billed=billed)
         self.exchanges.pop(exchange.call.request_id, None)
         self.endings[exchange.row.ending] += 1
         self.states.ended(lease.candidate.account.id)
-        if source == "provider" and exchange.row.output_tokens:
-            self.means.add(exchange.row.key_id, exchange.row.model_asked, exchange.row.output_tokens)
+        if source == "provider" and (output := exchange.row.output_tokens):
+            self.means.add(exchange.row.key_id, exchange.row.model_asked, output, exchange.peek.answers)
         used, exchange.row.charges = lease.settled(exchange.row)
         self.admission.release(lease, used)
         row = ledger.encode(exchange.row)

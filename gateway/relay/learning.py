@@ -1,12 +1,14 @@
 """What an attempt tells of its account: how long the first byte took, and how near the account is to a limit.
 
 Both are held in this process at once and used for the next choice. Limits are also written to Redis for the other
-gateways and for operators, at most once a second per account and model family.
+gateways and for operators, at most once a second per account and model family; times for operators alone.
 """
 
 import time
 
+from gateway.core import paces
 from gateway.core.learned import encode, learned
+from gateway.core.names import pace_name
 from gateway.core.scripts import RedisGone, unheard
 from gateway.platforms.learned import windows
 from gateway.platforms.platform import Headers, Kind, model_family
@@ -15,6 +17,10 @@ from gateway.relay.exchange import Exchange
 from gateway.relay.gate import Gate
 from gateway.routing.choose import Candidate, kind_of
 from gateway.upstream import TimedOut
+
+_KINDS = 32
+"""Kinds of requests whose times are written at once, so that a gateway is not kept from its requests."""
+_TWO_HOURS = 7200
 
 
 def learn(gate: Gate, exchange: Exchange, candidate: Candidate, outcome: Outcome) -> None:
@@ -42,3 +48,14 @@ def _limits(gate: Gate, candidate: Candidate, headers: Headers, now: float) -> N
         gate.scripts.command(b"HSET", name, field, encode(value)).add_done_callback(unheard)
     except RedisGone:
         return  # the next answer after Redis is back says it again
+
+
+async def tell(gate: Gate) -> None:
+    """Writes the times to the first byte that have changed: an operator is shown the order that requests meet."""
+    now, instance = time.time(), gate.journal.instance
+    if not gate.scripts.connected:
+        return
+    for kind, known in gate.states.latencies.untold(_KINDS):
+        name = gate.prefix_of(kind[0]) + pace_name(kind, now)
+        for command in ((b"HSET", name, instance, paces.encode(known)), (b"EXPIRE", name, _TWO_HOURS)):
+            gate.scripts.command(*command).add_done_callback(unheard)

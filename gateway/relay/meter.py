@@ -15,8 +15,9 @@ _CHARACTERS_A_TOKEN = 4
 
 
 def opening(call: Call, route: Route, peek: Peek) -> Row:
-    """The row as far as it is known when the request is admitted: what a killed gateway leaves behind."""
-    caller = route.caller
+    """The row as far as it is known when the request is admitted: what a killed gateway leaves behind. The counting of
+    tokens uses none itself."""
+    caller, counts = route.caller, route.endpoint.operation == "count"
     agent = call.header.get(b"user-agent")
     return Row(
         request_id=call.request_id,
@@ -29,8 +30,8 @@ def opening(call: Call, route: Route, peek: Peek) -> Row:
         stream=peek.stream,
         client_request_id=call.client_request_id,
         user_id=caller.user_id,
-        usage_source="estimated",
-        input_tokens=prompt_tokens(call.body),
+        usage_source="none" if counts else "estimated",
+        input_tokens=0 if counts else prompt_tokens(call.body),
         client_ip=call.client_ip,
         user_agent=agent[:256].decode("latin-1") if agent else None,
         session_id=route.session[:256] if route.session else None,
@@ -47,13 +48,22 @@ class Decoder(Protocol):
 
 
 class Listener(Protocol):
+    @property
+    def begun(self) -> bool: ...
+
+    @begun.setter
+    def begun(self, begun: bool) -> None: ...
+
     def feed(self, data: bytes) -> None: ...
 
 
 class Tap:
-    """Feeds a reader with a copy of the answer, decoded when the upstream compressed it in spite of our asking."""
+    """Feeds a reader with a copy of the answer, decoded when the upstream compressed it in spite of our asking.
 
-    __slots__ = ("_decoder", "reader")
+    In an encoding that is not known here, or broken, nothing is read: what it used is estimated from the prompt.
+    """
+
+    __slots__ = ("_decoder", "_lost", "reader")
 
     def __init__(self, reader: Listener, encoding: bytes) -> None:
         self.reader = reader
@@ -62,15 +72,20 @@ class Tap:
             self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
         elif encoding == b"deflate":
             self._decoder = zlib.decompressobj()
+        self._lost = self._decoder is None and encoding not in {b"", b"identity"}
 
-    def feed(self, data: bytes) -> None:
-        if self._decoder is not None:
+    def feed(self, data: bytes) -> bytes:
+        """The bytes as they were before they were compressed; none any more once they cannot be read."""
+        if self._decoder is not None and not self._lost:
             try:
                 data = self._decoder.decompress(data)
             except zlib.error:
-                self._decoder = None
-                return
+                self._lost = True
+        if self._lost:
+            self.reader.begun = True  # it has, though nobody can say with what: the client must not wait for its end
+            return b""
         self.reader.feed(data)
+        return data
 
 
 def measured(reader: Reader, row: Row) -> tuple[Usage, str]:
@@ -100,8 +115,9 @@ def measured(reader: Reader, row: Row) -> tuple[Usage, str]:
     )
 
 
-def finish(row: Row, usage: Usage, source: str, table: Table, multiplier: str) -> None:
-    """Puts tokens and price into the row and into its last attempt."""
+def finish(row: Row, usage: Usage, source: str, table: Table, multiplier: str, *, billed: bool = True) -> None:
+    """Puts tokens and price into the row and into its last attempt. `billed`: by the provider, as all but the counting
+    of tokens is."""
     row.usage_source = source
     row.input_tokens = usage.input_tokens
     row.cache_read_tokens = usage.cache_read_tokens
@@ -114,9 +130,14 @@ def finish(row: Row, usage: Usage, source: str, table: Table, multiplier: str) -
     row.server_tool_calls = usage.server_tool_calls
     row.ended_at = time.time()
     if source != "none" and row.platform and row.model_used:
-        found = _price(row, row.platform, row.model_used, usage, table, multiplier)
-        row.cost, row.price_version = found or (None, None)
-        row.currency, row.unpriced = table.currency, found is None
+        row.currency = table.currency
+        if billed:
+            found = _price(row, row.platform, row.model_used, usage, table, multiplier)
+            base = _price(row, row.platform, row.model_used, usage, table, "1") if multiplier != "1" else None
+            row.cost, row.price_version = found or (None, None)
+            row.base_cost, row.unpriced = base[0] if base else None, found is None
+        else:
+            row.cost = 0
     if row.attempts:
         last: Attempt = row.attempts[-1]
         last.input_tokens = usage.input_tokens

@@ -3,14 +3,18 @@
 import asyncio
 import time
 
+from msgspec import structs
+
 from gateway.core.errors import GatewayError, Internal, InvalidRequest
+from gateway.core.groups import Group
 from gateway.platforms import PLATFORMS
 from gateway.protocols import CODECS
-from gateway.protocols.codec import InvalidBody
+from gateway.protocols.codec import InvalidBody, Peek
 from gateway.relay import meter, queue
 from gateway.relay.admit import BoundElsewhere, Queued, SlotsTaken
 from gateway.relay.authenticate import authenticate
 from gateway.relay.bindings import bind_answer
+from gateway.relay.convert import JSON
 from gateway.relay.downstream import Downstream
 from gateway.relay.estimate import Estimate
 from gateway.relay.exchange import Exchange, Phase
@@ -18,9 +22,11 @@ from gateway.relay.gate import Gate
 from gateway.relay.marking import release
 from gateway.relay.reply import answer_headers, names_account
 from gateway.relay.send import Outcome, send
-from gateway.routing.authorise import authorise
+from gateway.relay.single import answered_here
+from gateway.routing.authorise import Route, authorise
 from gateway.routing.call import Call
 from gateway.routing.choose import choose
+from gateway.rules import ruled
 
 
 async def relay(call: Call, gate: Gate, downstream: Downstream) -> None:
@@ -31,8 +37,12 @@ async def relay(call: Call, gate: Gate, downstream: Downstream) -> None:
             # It left while Redis was asked, when nobody listened: a moment for what that does to this task.
             exchange.client_left()
             await asyncio.sleep(0)
-        outcome = await send(exchange, gate)
-        await deliver(exchange, outcome, gate)
+        while (own := answered_here(call, exchange.route, exchange.peek, exchange.lease.candidate)) is None:
+            outcome = await send(exchange, gate)
+            if outcome is not None:
+                await deliver(exchange, outcome, gate)
+                return
+        answer_here(exchange, *own)
     except GatewayError as error:
         exchange.failed(error)
         raise
@@ -55,14 +65,16 @@ async def relay(call: Call, gate: Gate, downstream: Downstream) -> None:
 async def admitted(call: Call, gate: Gate, downstream: Downstream) -> Exchange:
     """Up to the one call to Redis that takes limits and slot together. Nothing is held when it raises."""
     gate.check_open()
-    caller = await authenticate(call, gate.keys)
+    caller = await authenticate(call, gate.keys, gate.snapshot)
     authenticated = time.perf_counter()
     call.body = await call.read_body()
     try:
         peek = CODECS[call.endpoint.protocol].peek(call.endpoint, call.body)
     except InvalidBody as error:
         raise InvalidRequest(error.message, field=error.field) from None
-    route = authorise(call, caller, peek, gate.snapshot.providers(caller.tenant_id))
+    route = authorise(call, caller, peek, gate.snapshot)
+    if route.group is not None and not route.group.rules.idle:
+        peek = _ruled(call, route, route.group, peek)
     candidates = choose(route, gate.snapshot, gate.states, time.time(), turn=True)
     row = meter.opening(call, route, peek)
     estimate = Estimate(route, peek, row.input_tokens, candidates, gate.means, gate.prices, row.received_at)
@@ -84,6 +96,29 @@ async def admitted(call: Call, gate: Gate, downstream: Downstream) -> Exchange:
     return exchange
 
 
+def _ruled(call: Call, route: Route, group: Group, peek: Peek) -> Peek:
+    """Does to the body what the group's rules say, in the words it is written in. Raises InvalidRequest."""
+    endpoint = call.endpoint
+    written = endpoint if not peek.written_in else structs.replace(endpoint, protocol=peek.written_in)
+    try:
+        call.body = ruled(call.body, written, group.rules, route.model)
+        return CODECS[endpoint.protocol].peek(endpoint, call.body)
+    except InvalidBody as error:
+        raise InvalidRequest(error.message, field=error.field) from None
+
+
+def answer_here(exchange: Exchange, body: bytes, adjusted: tuple[str, ...]) -> None:
+    """Answers what no upstream needs to be asked."""
+    exchange.phase = Phase.OVER
+    exchange.adjusted = adjusted
+    row = exchange.row
+    # Nothing of an attempt that has failed before is measured.
+    exchange.reader = exchange.converter = None
+    row.account_id = row.platform = row.provider = row.model_used = None
+    row.status, row.ending, row.first_byte_at = 200, "complete", time.time()
+    exchange.downstream.respond(200, answer_headers(exchange, [(b"content-type", JSON)], len(body)), body)
+
+
 async def deliver(exchange: Exchange, outcome: Outcome, gate: Gate) -> None:
     """Hands the answer, or the upstream's word on a fault of the request itself, to the client."""
     gate.drop_body(exchange.call)
@@ -95,8 +130,12 @@ async def deliver(exchange: Exchange, outcome: Outcome, gate: Gate) -> None:
     if names_account(outcome.body, exchange.lease.candidate.account):
         raise InvalidRequest("The upstream refused the request.", status=outcome.status)
     exchange.phase = Phase.OVER
-    platform = PLATFORMS[exchange.lease.candidate.account.platform]
-    body = platform.error(outcome.status, outcome.body) if platform.error else outcome.body
+    candidate = exchange.lease.candidate
+    platform, body = PLATFORMS[candidate.account.platform], outcome.body
+    if platform.error and candidate.spoken.protocol in CODECS:
+        body = platform.error(outcome.status, body)
+    if exchange.translation is not None:
+        body, outcome.headers = exchange.translation.error(outcome.status, body), [(b"content-type", JSON)]
     exchange.row.status = outcome.status
     headers = answer_headers(exchange, outcome.headers, len(body))
     if exchange.recording is not None:

@@ -53,6 +53,14 @@ class Listening:
         self._reader = reader
         self._recording = recording
 
+    @property
+    def begun(self) -> bool:
+        return self._reader.begun
+
+    @begun.setter
+    def begun(self, begun: bool) -> None:
+        self._reader.begun = begun
+
     def feed(self, data: bytes) -> None:
         self._recording.feed(data)
         self._reader.feed(data)

@@ -14,6 +14,8 @@ from gateway.routing.call import Call, Header
 _STREAM: list[Header] = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
 _OF_A_KEY_FILE = ("project_id", "client_email", "client_id", "private_key_id", "private_key")
 _REPLACED = frozenset({b"cache-control", b"x-accel-buffering"})
+WITHOUT_REASONING = "encrypted_content"
+"""In `x-poolgate-adjusted`: the account could not read the request's encrypted reasoning."""
 
 
 def own_headers(call: Call) -> list[Header]:
@@ -36,8 +38,9 @@ def answer_headers(exchange: Exchange, headers: list[Header], length: int | None
     kept += own_headers(call)
     kept += limit_headers(codec.limit_headers, exchange.lease.standings, time.time())
     kept.append((b"server-timing", _timing(exchange)))
-    if exchange.adjusted:
-        kept.append((b"x-poolgate-adjusted", exchange.adjusted.encode()))
+    adjusted = (WITHOUT_REASONING, *exchange.adjusted) if exchange.illegible else exchange.adjusted
+    if adjusted:
+        kept.append((b"x-poolgate-adjusted", ", ".join(adjusted).encode("ascii", "replace")))
     if exchange.route.caller.debug:
         account = exchange.lease.candidate.account
         kept += [

@@ -30,26 +30,28 @@ def tightest(standings: Sequence[Standing]) -> dict[bytes, Standing]:
 
 
 def limit_headers(dialect: str, standings: Sequence[Standing], now: float) -> list[Header]:
-    """OpenAI's resets are durations (`6m0s`), Anthropic's are moments (RFC 3339); Gemini and Ollama have none."""
+    """OpenAI's resets are durations (`6m0s`), Anthropic's are moments (RFC 3339); Gemini and Ollama have none. A limit
+    for ever has no reset."""
     if not dialect or not standings:
         return []
     said: list[Header] = []
     for word, one in tightest(standings).items():
         limit, remaining = b"%d" % one.counter.limit.max, b"%d" % one.remaining
         if dialect == "openai":
-            said += [
-                (b"x-ratelimit-limit-" + word, limit),
-                (b"x-ratelimit-remaining-" + word, remaining),
-                (b"x-ratelimit-reset-" + word, duration(one.reset).encode()),
-            ]
+            said += [(b"x-ratelimit-limit-" + word, limit), (b"x-ratelimit-remaining-" + word, remaining)]
+            if not one.for_ever:
+                said.append((b"x-ratelimit-reset-" + word, duration(one.reset).encode()))
         else:
             begin = b"anthropic-ratelimit-" + word
-            said += [
-                (begin + b"-limit", limit),
-                (begin + b"-remaining", remaining),
-                (begin + b"-reset", _moment(int(now + one.reset + 0.999))),
-            ]
+            said += [(begin + b"-limit", limit), (begin + b"-remaining", remaining)]
+            if not one.for_ever:
+                said.append((begin + b"-reset", _moment(_ends(one, now))))
     return said
+
+
+def _ends(one: Standing, now: float) -> int:
+    """The second of its reset. A calendar's window ends when it ends, however long the answer has taken."""
+    return one.counter.span // 1000 if one.counter.kind == "D" else int(now + one.reset + 0.999)
 
 
 @lru_cache(1024)

@@ -26,6 +26,8 @@ class Call(Struct):
     client_ip: str
     read_body: Callable[[], Awaitable[bytes]]
     group: str = ""
+    compat: bool = False
+    """The path asks for tools as text."""
     path_model: str | None = None
     """Gemini and Azure's form: the model named in the path."""
     client_request_id: str | None = None

@@ -4,11 +4,13 @@
 one by the strategy of the pool that decides. A tier is the account's priority (1 to 100) and more, so that each of
 these is worse than all before it whatever the priority:
 
-    1000  near a limit that its upstream told of, or slow against its peers
-    2000  speaks the protocol by translation only
-    4000  draining: for what is bound to it alone
+      1000  near a limit that its upstream told of, or slow against its peers
+      2000  speaks the protocol by translation only
+      4000  for each target of an alias that was drawn before the one that it serves
+    400000  draining: for what is bound to it alone
+    800000  under a state that spares the key (overloaded, say): tried only where nobody else can take the request
 
-Accounts whose state is soft (overloaded, say) are candidates only where there is no other.
+An account that serves several targets stands where it is best.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,17 +23,20 @@ from gateway.core.domain import Account, Pool, Strategy
 from gateway.core.errors import Forbidden, GatewayError, InvalidRequest, NotFound, Unavailable
 from gateway.core.snapshot import Snapshot
 from gateway.core.state import FOR_EVER
-from gateway.platforms import PLATFORMS
-from gateway.platforms.platform import Speech, model_family
-from gateway.platforms.target import speech
-from gateway.routing.authorise import Route, matches
+from gateway.platforms.platform import model_family
+from gateway.routing.authorise import Destination, Route, matches
 from gateway.routing.latency import NOBODY, Kind
+from gateway.routing.speaking import Spoken, spoken
 from gateway.routing.states import States
 from gateway.routing.strategies import Turn
 
 _SWITCHED_OFF = frozenset({"disabled", "expired", "draining"})
 _SOFT_WAIT = 2.0
-_LATE, _TRANSLATED, _DRAINING = 1000, 2000, 4000
+_LATE, _TRANSLATED, _NEXT_TARGET, _DRAINING, _SPARED = 1000, 2000, 4000, 400_000, 800_000
+#: Reasons that say nothing of the account's health: it is not among those that were asked for.
+_NOWHERE = frozenset(
+    {"model_not_served", "not_asked_for", "explicit_only", "key_bound_to_account", "key_bound_to_pool"}
+)
 _LOOK = -1
 """The tier of a slow account that is looked at again, with this one request."""
 _family = lru_cache(8192)(model_family)
@@ -49,14 +54,21 @@ class Candidate(Struct, frozen=True):
     model: str
     """The upstream's name of the model."""
     tier: int
-    translated: bool = False
+    spoken: Spoken
+    """How it is asked."""
     slow: bool = False
-    """Against its peers: a session does not stay with it."""
+    """Against its peers, or in trouble that spares the key: a session does not stay with it."""
     probe: str = ""
     """The scope of its breaker that is half-open: one request over all gateways may try (`p probe:ACCOUNT|SCOPE`,
     claimed when it is admitted)."""
     strategy: Strategy = "least_busy"
     """How it is chosen among those of its tier."""
+    target: int = 0
+    """The place of the destination that it serves."""
+
+    @property
+    def translated(self) -> bool:
+        return self.spoken.translated
 
     @property
     def looked_at(self) -> bool:
@@ -73,37 +85,55 @@ def serves(account: Account, model: str) -> bool:
     return model in account.model_map or matches(model, account.models)
 
 
-def speaks(account: Account, route: Route, model: str) -> Speech:
-    """How the account serves the route's operation with this model of its upstream."""
-    endpoint = route.endpoint
-    return _spoken(account, model, endpoint.protocol, endpoint.action or endpoint.operation, route.stream)
-
-
-@lru_cache(65536)
-def _spoken(account: Account, model: str, protocol: str, operation: str, stream: bool) -> Speech:
-    return speech(PLATFORMS[account.platform], account, model, protocol, operation, stream)
-
-
 def kind_of(route: Route) -> Kind:
     """What is asked for, as far as the time to the first byte is alike for it."""
     return route.caller.tenant_id, _family(route.model), route.endpoint.operation, route.stream
 
 
+def serving(snapshot: Snapshot, route: Route) -> tuple[Account, ...]:
+    """The tenant's accounts that serve one of the models that the route leads to."""
+    return _serving(snapshot, route.caller.tenant_id, tuple([one.model for one in route.destinations]))
+
+
 @lru_cache(4096)
-def serving(snapshot: Snapshot, tenant_id: str, model: str) -> tuple[Account, ...]:
-    return tuple(account for account in snapshot.by_tenant.get(tenant_id, ()) if serves(account, model))
+def _serving(snapshot: Snapshot, tenant_id: str, models: tuple[str, ...]) -> tuple[Account, ...]:
+    accounts = snapshot.by_tenant.get(tenant_id, ())
+    return tuple(account for account in accounts if any(serves(account, model) for model in models))
 
 
-def excluded(  # noqa: C901
-    account: Account, route: Route, states: States, now: float, *, alone: bool = False
+def forget_snapshots() -> None:
+    """What was found in a snapshot that is not used any more."""
+    _serving.cache_clear()
+
+
+def excluded(account: Account, route: Route, states: States, now: float) -> Exclusion | None:
+    """Why this account is not a candidate for this route; None when it is one."""
+    found = aimed(account, route, states, now)
+    return None if isinstance(found, int) else found
+
+
+def aimed(account: Account, route: Route, states: States, now: float) -> int | Exclusion:
+    """The first of the route's destinations that the account may serve, by its place; else why it may serve none."""
+    reason: Exclusion | None = None
+    for at, destination in enumerate(route.destinations):
+        found = _kept_out(account, route, destination, states, now)
+        if found is None:
+            return at
+        if reason is None or reason.reason in _NOWHERE:
+            reason = found
+    assert reason is not None  # a route leads somewhere
+    return reason
+
+
+def _kept_out(  # noqa: C901
+    account: Account, route: Route, destination: Destination, states: States, now: float
 ) -> Exclusion | None:
-    """Why this account is not a candidate for this route; None when it is one. `alone`: there is no other."""
     caller = route.caller
-    if account.tenant_id != caller.tenant_id or not serves(account, route.model):
+    if account.tenant_id != caller.tenant_id or not serves(account, destination.model):
         return Exclusion("model_not_served")
-    if account.platform not in route.asked_platforms or (route.provider and account.provider != route.provider):
+    if account.platform not in destination.platforms or not _named(account, destination):
         return Exclusion("not_asked_for")
-    if account.explicit_only and not route.explicit:
+    if account.explicit_only and not destination.explicit:
         return Exclusion("explicit_only")
     if account.platform not in route.platforms:
         return Exclusion("platform_forbidden")
@@ -111,9 +141,9 @@ def excluded(  # noqa: C901
         return Exclusion("key_bound_to_account")
     if caller.pools and not set(caller.pools) & set(account.pools):
         return Exclusion("key_bound_to_pool")
-    model = account.model_map.get(route.model, route.model)
-    if speaks(account, route, model) is Speech.NONE:
-        return Exclusion("needs_translation")
+    model = account.model_map.get(destination.model, destination.model)
+    if spoken(account, model, route.endpoint, route.stream) is None:
+        return Exclusion("operation_not_served")
     if not account.enabled:
         return Exclusion("disabled")
     if account.expires_at is not None and account.expires_at <= now:
@@ -121,11 +151,20 @@ def excluded(  # noqa: C901
     if account.draining and not (route.session or route.previous_response_id or route.reasoning):
         return Exclusion("draining")
     state = states.of(account.id, _family(model), model, now)
-    if state is not None and not (alone and state.spares(caller.key_id)):
+    if state is not None and not state.spares(caller.key_id):
         return Exclusion(state.reason, state.until)
     if account.proxy is not None and (out := states.of(account.proxy.id, "", "", now)) is not None:
         return Exclusion(out.reason, out.until)
     return None
+
+
+def _named(account: Account, destination: Destination) -> bool:
+    """Whether it is the provider, the pool and the account that were named."""
+    if destination.provider is not None and account.provider != destination.provider:
+        return False
+    if destination.pool_id is not None and destination.pool_id not in account.pools:
+        return False
+    return destination.account_id is None or account.id == destination.account_id
 
 
 def choose(
@@ -135,21 +174,20 @@ def choose(
     now: float,
     *,
     turn: bool = False,
-    tried: Collection[str] = (),
+    tried: Collection[tuple[str, int]] = (),
 ) -> Sequence[Candidate]:
     """The candidates, best first. `turn`: a request is really given to one of them, so that the next turn is another's.
-    `tried`: accounts that have had the request.
+    `tried`: accounts that have had the request, and as which of the destinations.
 
     Raises the error that says why there is none.
     """
     peers = states.latencies.of(kind_of(route))
     slow = peers.slow if peers else NOBODY
-    accounts: Sequence[Account] = serving(snapshot, route.caller.tenant_id, route.model)
+    accounts = serving(snapshot, route)
     if tried:
-        accounts = [account for account in accounts if account.id not in tried]
-    candidates = _candidates(accounts, route, states, slow, now) or _candidates(
-        accounts, route, states, slow, now, alone=True
-    )
+        # What has failed as one target may do as another, but no session stays with it.
+        slow = slow.union(name for name, _ in tried)
+    candidates = _candidates(accounts, route, states, slow, now, tried)
     if not candidates:
         found = [excluded(account, route, states, now) for account in accounts]
         raise nobody(route, [one for one in found if one is not None], now)
@@ -159,7 +197,7 @@ def choose(
         best = min(one.tier for one in candidates)
         # Of those that would be among the best if they were not slow: priorities hold all the same.
         looked_at = peers.longest_unseen(
-            [one.account.id for one in candidates if one.slow and one.tier - _LATE <= best]
+            [one.account.id for one in candidates if one.account.id in slow and one.tier - _LATE <= best]
         )
         candidates = [
             structs.replace(one, tier=_LOOK, slow=False) if one.account.id == looked_at else one for one in candidates
@@ -181,30 +219,41 @@ def _candidates(
     states: States,
     slow: frozenset[str],
     now: float,
-    *,
-    alone: bool = False,
+    tried: Collection[tuple[str, int]],
 ) -> list[Candidate]:
-    return [
-        _candidate(account, route, states, slow, now)
-        for account in accounts
-        if excluded(account, route, states, now, alone=alone) is None
-    ]
+    found: list[Candidate] = []
+    for account in accounts:
+        best: Candidate | None = None
+        for at, destination in enumerate(route.destinations):
+            if _kept_out(account, route, destination, states, now) is not None or (account.id, at) in tried:
+                continue
+            one = _candidate(account, at, route, states, slow, now)
+            if best is None or one.tier < best.tier:
+                best = one
+        if best is not None:
+            found.append(best)
+    return found
 
 
-def _candidate(account: Account, route: Route, states: States, slow: frozenset[str], now: float) -> Candidate:
-    model = account.model_map.get(route.model, route.model)
+def _candidate(account: Account, at: int, route: Route, states: States, slow: frozenset[str], now: float) -> Candidate:
+    """`at`: the place of the destination that it serves."""
+    named = route.destinations[at].model
+    model = account.model_map.get(named, named)
     late = account.id in slow
-    translated = speaks(account, route, model) is Speech.TRANSLATED
-    tier, probe = account.priority, ""
+    said = spoken(account, model, route.endpoint, route.stream)
+    assert said is not None  # it was not kept out
+    tier, probe = account.priority + _NEXT_TARGET * at, ""
     if late or (states.near and states.near_limit(account.id, _family(model), now)):
         tier += _LATE
-    if translated:
+    if said.translated:
         tier += _TRANSLATED
     if account.draining:
         tier += _DRAINING
     if states.scopes(account.id):
+        if states.of(account.id, _family(model), model, now) is not None:
+            tier, late = tier + _SPARED, True
         probe = states.half_open(account.id, _family(model), model, route.caller.key_id, now)
-    return Candidate(account, model, tier, translated, late, probe)
+    return Candidate(account, model, tier, said, late, probe, target=at)
 
 
 def _arranged(
@@ -238,44 +287,42 @@ def _special(snapshot: Snapshot) -> frozenset[str]:
 
 
 def _deciding(tier: Sequence[Candidate], route: Route, snapshot: Snapshot) -> Pool | None:
-    """Of the pools that all these accounts are in, the first in the key's order; for a key that is not bound to a pool,
-    the first by name."""
+    """Of the pools that all these accounts are in: that of an alias' target, the first in the key's order, or for a key
+    that is not bound to a pool the first by name."""
     shared = set(tier[0].account.pools).intersection(*(one.account.pools for one in tier[1:]))
     known = [pool for name in shared if (pool := snapshot.pools.get(name))]
-    order = route.caller.pools
+    order = (*(one.pool_id for one in route.destinations if one.pool_id), *route.caller.pools)
     return min(
         known, key=lambda pool: (order.index(pool.id) if pool.id in order else len(order), pool.name), default=None
     )
 
 
 def exclusions(route: Route, snapshot: Snapshot, states: States, now: float) -> Sequence[Exclusion]:
-    """Why accounts that serve the model are out at the moment; those that are tried where there is no other too."""
+    """Why accounts that serve the model are out at the moment. One whose trouble spares the key is tried as soon as the
+    client comes again: no need to send it away for long."""
     found: list[Exclusion] = []
-    for account in serving(snapshot, route.caller.tenant_id, route.model):
-        exclusion = excluded(account, route, states, now)
-        if exclusion is None:
+    for account in serving(snapshot, route):
+        at = aimed(account, route, states, now)
+        if not isinstance(at, int):
+            found.append(at)
             continue
-        if exclusion.until is not None and excluded(account, route, states, now, alone=True) is None:
-            # It is tried all the same, as soon as the client comes again: no need to send it away for long.
-            exclusion = Exclusion(exclusion.reason, min(exclusion.until, now + _SOFT_WAIT))
-        found.append(exclusion)
+        named = route.destinations[at].model
+        model = account.model_map.get(named, named)
+        if (state := states.of(account.id, _family(model), model, now)) is not None:
+            found.append(Exclusion(state.reason, min(state.until, now + _SOFT_WAIT)))
     return found
 
 
 def nobody(route: Route, exclusions: Sequence[Exclusion], now: float) -> GatewayError:
     """The error for a route without a candidate."""
     reasons = {exclusion.reason for exclusion in exclusions}
-    nowhere = {"model_not_served", "not_asked_for", "explicit_only", "key_bound_to_account", "key_bound_to_pool"}
-    if reasons <= nowhere:
+    if reasons <= _NOWHERE:
         return NotFound(f"No account serves the model {route.model!r}.", code="model_not_found", field="model")
-    if reasons <= nowhere | {"platform_forbidden"}:
+    if reasons <= _NOWHERE | {"platform_forbidden"}:
         return Forbidden("The key may not use the platform of this model.", code="platform_forbidden", field="model")
-    if reasons <= nowhere | {"platform_forbidden", "needs_translation"}:
+    if reasons <= _NOWHERE | {"platform_forbidden", "operation_not_served"}:
         return InvalidRequest(
-            f"The model {route.model!r} is served only in another protocol than {route.endpoint.protocol}, "
-            "and translation is not available.",
-            code="invalid_model",
-            field="model",
+            f"No account can serve this operation with the model {route.model!r}.", code="invalid_model", field="model"
         )
     return no_account(exclusions, now)
 

@@ -8,7 +8,7 @@ from gateway.core.domain import Account
 from gateway.core.errors import GatewayError
 from gateway.core.snapshot import Snapshot
 from gateway.routing.authorise import Route
-from gateway.routing.choose import Candidate, Exclusion, choose, excluded
+from gateway.routing.choose import Candidate, Exclusion, choose, excluded, exclusions, no_account
 from gateway.routing.states import States
 
 
@@ -47,14 +47,26 @@ def explain(route: Route, snapshot: Snapshot, states: States, counts: Counts, no
     if failure is not None:
         return Explanation((), out, failure)
     candidates: list[Candidate] = []
+    gone: list[Exclusion] = []
     for one in chosen:
         taken = _taken(one, counts)
         if taken is None:
             candidates.append(one)
         else:
+            gone.append(taken)
             out.append((one.account, taken))
+    if not candidates:
+        return Explanation((), out, _no_room(route, snapshot, states, gone, now))
     candidates.sort(key=lambda one: one.slow or one.account.id != counts.bound)
     return Explanation(candidates, out)
+
+
+def _no_room(route: Route, snapshot: Snapshot, states: States, gone: Sequence[Exclusion], now: float) -> GatewayError:
+    """As the relay says it when the admission finds none: who is full, and who is at a cap or tried by another."""
+    busy = sum(one.reason == "full" for one in gone)
+    capped = [Exclusion(one.reason, one.until or now + 1) for one in gone if one.reason in {"limit_reached", "breaker"}]
+    drained: Sequence[Exclusion] = () if busy or capped else gone
+    return no_account([*exclusions(route, snapshot, states, now), *capped, *drained], now, busy=busy)
 
 
 def load(candidate: Candidate, counts: Counts) -> float:

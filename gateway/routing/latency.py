@@ -4,10 +4,12 @@ Peers serve the same thing: the tenant's accounts of one priority, asked for the
 stream or in one piece (of which the first byte is also nearly the last). Pure: the clock is a parameter, in seconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from math import exp
 
 from gateway.core.domain import Account
+from gateway.core.paces import REMEMBERED, Pace
 
 Kind = tuple[str, str, str, bool]
 """Tenant, model family, operation, stream."""
@@ -23,7 +25,6 @@ LOOK_SECONDS = 15.0
 can be seen in nobody's p99, and a recovered account is found out within minutes under load."""
 _FADING = 30.0
 _LEAST, _MOST = 0.2, 0.5
-_FORGOTTEN = 3600.0
 _JUDGE_EVERY = 0.5
 _KINDS = 10_000
 NOBODY: frozenset[str] = frozenset()
@@ -87,9 +88,18 @@ class Peers:
         known = [one for one in account_ids if one in self._means]
         return min(known, key=lambda one: self._means[one].at, default=None)
 
+    def paces(self) -> dict[str, Pace]:
+        """What is known here, to be told to operators."""
+        return {one: Pace(mean.value, mean.at, one in self.slow) for one, mean in self._means.items()}
+
+    def believe(self, paces: Mapping[str, Pace]) -> None:
+        """What gateways have told, in place of what was seen here."""
+        self._means = {one: _Mean(pace.mean, pace.at, 0) for one, pace in paces.items()}
+        self.slow = frozenset(one for one, pace in paces.items() if pace.slow)
+
     def _judge(self, now: float) -> None:
         self._judged_at = now
-        self._means = {one: mean for one, mean in self._means.items() if now - mean.at < _FORGOTTEN}
+        self._means = {one: mean for one, mean in self._means.items() if now - mean.at < REMEMBERED}
         by_priority: dict[int, list[tuple[float, str]]] = {}
         for account_id, mean in self._means.items():
             if mean.samples >= SAMPLES:
@@ -115,6 +125,7 @@ def _slow(peers: list[tuple[float, str]]) -> Sequence[str]:
 class Latencies:
     def __init__(self) -> None:
         self._kinds: dict[Kind, Peers] = {}
+        self._untold: dict[Kind, None] = {}
 
     def of(self, kind: Kind) -> Peers | None:
         return self._kinds.get(kind)
@@ -124,6 +135,21 @@ class Latencies:
         peers = self._kinds.get(kind)
         if peers is None:
             if len(self._kinds) >= _KINDS:
-                self._kinds.pop(next(iter(self._kinds)))
+                oldest = next(iter(self._kinds))
+                del self._kinds[oldest]
+                self._untold.pop(oldest, None)
             peers = self._kinds[kind] = Peers(now)
         peers.add(account, seconds, now)
+        self._untold[kind] = None
+
+    def untold(self, most: int) -> list[tuple[Kind, dict[str, Pace]]]:
+        """So many kinds that something was added to and that were not given out since, the longest waiting first."""
+        kinds = list(islice(self._untold, most))
+        for kind in kinds:
+            del self._untold[kind]
+        return [(kind, peers.paces()) for kind in kinds if (peers := self._kinds.get(kind))]
+
+    def believe(self, kind: Kind, paces: Mapping[str, Pace], now: float) -> None:
+        """What gateways have told of this kind."""
+        peers = self._kinds[kind] = Peers(now)
+        peers.believe(paces)

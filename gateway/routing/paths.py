@@ -41,7 +41,8 @@ _GEMINI_VERSIONS = frozenset({"v1", "v1beta"})
 
 
 class Match(Struct, frozen=True):
-    """`name`: relay, or an answer of our own (models, model, gemini_models, key, usage, providers, root, hello)."""
+    """`name`: relay, or an answer of our own: models, model, gemini_models, gemini_model, key, usage, providers, root,
+    hello, and Ollama's tags, show, ps, version."""
 
     name: str
     endpoint: Endpoint | None = None
@@ -82,6 +83,13 @@ _OWN: Mapping[str, tuple[str, str]] = {
     # Where Azure's own client looks for the list.
     "/openai/models": ("models", "GET"),
 }
+#: Below every prefix.
+_OLLAMA: Mapping[str, tuple[str, str]] = {
+    "/api/tags": ("tags", "GET, HEAD"),
+    "/api/show": ("show", "POST"),
+    "/api/ps": ("ps", "GET"),
+    "/api/version": ("version", "GET, HEAD"),
+}
 
 
 def match(method: str, raw_path: bytes) -> Match:
@@ -120,7 +128,7 @@ def _azure(method: str, path: str) -> Match:
 def _prefixed(method: str, path: str) -> Match:
     segments = path.split("/")[1:]
     group, compat = "", False
-    if segments[0] and segments[0].lower() not in RESERVED:
+    if segments[0] == "switch" or (segments[0] and segments[0].lower() not in RESERVED):
         group = _text(segments.pop(0))
     if segments and segments[0] in COMPAT:
         compat = True
@@ -129,6 +137,9 @@ def _prefixed(method: str, path: str) -> Match:
     endpoint = _POST.get(tail)
     if endpoint is not None:
         return _only(method, "POST", Match("relay", endpoint, group, compat))
+    own = _OLLAMA.get(tail)
+    if own is not None:
+        return _only(method, own[1], Match(own[0], None, group, compat))
     if len(segments) >= 2 and segments[0] in _GEMINI_VERSIONS and segments[1] == "models":
         return _models(method, segments, group, compat)
     raise NoRoute
@@ -170,12 +181,12 @@ def _text(segment: str) -> str:
 
 
 _SIGNS = (
+    (b"/api/hello", "anthropic"),
+    (b"/api/", "ollama"),
     (b"/messages", "anthropic"),
     (b"/chat/completions", "openai_chat"),
     (b"/responses", "openai_responses"),
     (b"/v1beta", "gemini"),
-    (b"/api/hello", "anthropic"),
-    (b"/api/", "ollama"),
     (b"/claude", "anthropic"),
     (b"/gemini", "gemini"),
     (b"/openai", "openai_chat"),

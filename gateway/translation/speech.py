@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from gateway.protocols.codec import Problem
+from gateway.protocols.codec import Problem, Reader
 from gateway.translation.events import Event
 from gateway.translation.prompt import Prompt
 
@@ -27,6 +27,10 @@ class Asking(Struct, frozen=True):
     prompt: Prompt
     action: str = "chat"
     """Ollama: `chat` or `generate`."""
+    array: bool = False
+    """Gemini: a stream is a JSON array, not events."""
+    estimated: int = 0
+    """Tokens of the prompt, for a protocol that says them at the beginning, when the upstream says them at its end."""
     elapsed: Callable[[], int] = _nothing
     """Nanoseconds since the request came."""
 
@@ -79,6 +83,8 @@ class Upstream(Struct, frozen=True, kw_only=True):
     """Of its answer; the flag says whether that is a stream."""
     failure: Callable[[int, bytes], Problem]
     """(status, body) of its error → what is said to the client. The message is the upstream's own words."""
+    meter: Callable[[bool], Reader] | None = None
+    """What listens for its figures, where no client speaks it; the others have their protocol's own reader."""
 
 
 class Speech(Upstream, frozen=True, kw_only=True):

@@ -71,6 +71,11 @@ class Edge:
 
     async def _serve(self, call: Call, found: Match, downstream: SocketDownstream, receive: Any) -> None:
         gate = self._gate
+
+        async def read_body() -> bytes:
+            return await _read(call, gate, downstream, receive)
+
+        call.read_body = read_body
         if found.endpoint is None:
             status, headers, body = await answer(call, found, gate)
             headers += own_headers(call)
@@ -78,16 +83,9 @@ class Edge:
                 headers.append((b"request-id", call.request_id.encode()))
             downstream.respond(status, headers, body)
             return
-        if found.compat:
-            raise NotFound("Tool compatibility mode is not available.")
-        call.endpoint, call.group, call.path_model = found.endpoint, found.group, found.model
+        call.endpoint, call.group, call.compat, call.path_model = found.endpoint, found.group, found.compat, found.model
         if b"content-encoding" in call.header and call.header[b"content-encoding"].lower() != b"identity":
             raise Refused("A compressed request body is not accepted.", status=415, code="unsupported_encoding")
-
-        async def read_body() -> bytes:
-            return await _read(call, gate, downstream, receive)
-
-        call.read_body = read_body
         await relay(call, gate, downstream)
 
     def _fail(self, call: Call, error: Exception, protocol: str, downstream: SocketDownstream) -> None:

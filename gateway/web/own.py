@@ -1,65 +1,125 @@
 """Answers of our own on the relay's port: what the key is and may, what it used, which models and providers it has."""
 
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
+from msgspec import structs
 
 from gateway.core import inspection, state
 from gateway.core.domain import Caller
-from gateway.core.errors import InvalidRequest, NotFound
+from gateway.core.errors import GatewayError, InvalidRequest, NotFound
 from gateway.core.services import usage
 from gateway.core.services.reach import Reach
-from gateway.relay.authenticate import authenticate
+from gateway.core.snapshot import Snapshot
+from gateway.protocols import CODECS
+from gateway.relay.authenticate import authenticate, unkeyed
 from gateway.relay.gate import Gate
+from gateway.routing.authorise import LONGEST_NAME, group_of
 from gateway.routing.call import Call, Header, presented_key
 from gateway.routing.paths import Match, names
-from gateway.web import lists
+from gateway.web import lists, ollama
+from gateway.web.patience import soon
 
 Answer = tuple[int, list[Header], bytes]
 _DAYS = 31
 _MOST = 10_000
 _EARLIEST = 1970
+_OLLAMA = frozenset({"tags", "show", "ps"})
+_LISTS = frozenset({"models", "model", "gemini_models", "gemini_model", "providers", *_OLLAMA})
+#: What a name in a list may be asked for, and in whose protocol.
+_GENERATE, _CHAT = CODECS["openai_chat"].endpoints[0], CODECS["ollama"].endpoints[0]
 
 
 async def answer(call: Call, found: Match, gate: Gate) -> Answer:
     """Raises GatewayError."""
-    if found.name in {"root", "hello"}:
+    if found.name == "hello":
         return _json({"status": "ok"})
+    if found.name == "version":
+        return _json(ollama.about())
+    call.endpoint, call.group = (_CHAT if found.name in _OLLAMA else _GENERATE), found.group
+    if found.name == "root":
+        return await _root(call, gate)
     gate.check_open()
-    caller = _anybody(call, found, gate) or await authenticate(call, gate.keys)
+    caller = _anybody(call, found.name, gate.snapshot) or await authenticate(call, gate.keys, gate.snapshot)
     if found.name == "key":
-        return _json(await _key(caller, gate))
+        return _json(await soon(_key(caller, gate)))
     if found.name == "usage":
-        return _json(await _usage(caller, call, gate))
-    listed = lists.visible(caller, gate.snapshot, found.group)
+        return _json(await soon(_usage(caller, call, gate)))
+    if found.name in _OLLAMA:
+        return _json(await _ollama(call, found, caller, gate))
     if found.name == "providers":
-        return _json(lists.providers(listed, debug=caller.debug))
-    return _json(_models(call, found, listed))
+        return _json(lists.providers(_visible(call, caller, gate, by_provider=True), debug=caller.debug))
+    return _json(_models(call, found, caller, gate))
 
 
-def _anybody(call: Call, found: Match, gate: Gate) -> Caller | None:
-    """Who asks for a list without a key, when the tenant `default` has opened its lists to everybody."""
-    if found.name in {"key", "usage"} or presented_key(call.header, call.query) is not None:
+def _anybody(call: Call, name: str, snapshot: Snapshot) -> Caller | None:
+    """Who asks for a list without a key, when the tenant `default` has opened its lists to everybody. A key that stands
+    for the missing one comes first."""
+    if name not in _LISTS or presented_key(call.header, call.query) is not None or unkeyed(call, snapshot):
         return None
-    opened = [one for one in gate.snapshot.tenants.values() if one.name == "default" and one.public_lists]
+    opened = [one for one in snapshot.tenants.values() if one.name == "default" and one.public_lists]
     return Caller("", opened[0].id, "anybody", platforms=("*",), models=("*",)) if opened else None
 
 
-def _models(call: Call, found: Match, listed: lists.Visible) -> Any:
+async def _root(call: Call, gate: Gate) -> Answer:
+    """What runs here. It counts what the presented key sees; a probe needs none, nor a good one."""
+    accept = call.header.get(b"accept", b"").lower()
+    if b"text/" in accept and b"json" not in accept:
+        return 200, [(b"content-type", b"text/plain; charset=utf-8")], ollama.RUNNING
+    models: Mapping[str, lists.Listed] = {}
+    with suppress(GatewayError):
+        caller = _anybody(call, "models", gate.snapshot) or await authenticate(call, gate.keys)
+        models = _visible(call, caller, gate, by_provider=True).models
+    return _json(ollama.status(models, time.time() - gate.started_at))
+
+
+def _visible(call: Call, caller: Caller, gate: Gate, *, by_provider: bool = False) -> lists.Visible:
+    return lists.visible(_asking(call), caller, gate.snapshot, call.received_at, by_provider=by_provider)
+
+
+def _asking(call: Call) -> Call:
+    """The target of an alias is drawn by the request's id: without one a list says the same each time."""
+    return structs.replace(call, request_id="")
+
+
+async def _ollama(call: Call, found: Match, caller: Caller, gate: Gate) -> dict[str, Any]:
+    if found.name == "ps":
+        return ollama.running()
+    if found.name == "tags":
+        return ollama.tags(_visible(call, caller, gate, by_provider=True).models, gate.prices)
+    name = ollama.asked(await call.read_body())
+    group_of(call.group, caller, gate.snapshot)
+    entry = lists.look_up(name, _asking(call), caller, gate.snapshot, call.received_at)
+    if entry is None:
+        raise _unknown(name)
+    return ollama.show(entry, gate.prices)
+
+
+def _models(call: Call, found: Match, caller: Caller, gate: Gate) -> dict[str, Any]:
+    listed, prices = _visible(call, caller, gate), gate.prices
     gemini = found.name.startswith("gemini") or b"x-goog-api-key" in call.header or names(call.query, b"key")
+    anthropic = b"anthropic-version" in call.header and not found.name.startswith("gemini")
     if found.model is not None:
         name = found.model.removeprefix("models/")
-        entry = listed.models.get(name)
+        entry = listed.models.get(name) or _visible(call, caller, gate, by_provider=True).models.get(name)
         if entry is None:
-            raise NotFound(f"The model {name!r} does not exist.", code="model_not_found", field="model")
-        return lists.gemini_model(entry) if gemini else lists.union_model(entry)
+            raise _unknown(name)
+        if anthropic:
+            return lists.anthropic_model(entry, prices)
+        return lists.gemini_model(entry, prices) if gemini else lists.union_model(entry)
     query = parse_qs(call.query.decode("latin-1"))
-    if b"anthropic-version" in call.header and not found.name.startswith("gemini"):
-        return lists.anthropic_page(listed, query)
-    return lists.gemini_page(listed, query) if gemini else lists.union_list(listed)
+    if anthropic:
+        return lists.anthropic_page(listed, query, prices)
+    return lists.gemini_page(listed, query, prices) if gemini else lists.union_list(listed)
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(f"The model {name[:LONGEST_NAME]!r} does not exist.", code="model_not_found", field="model")
 
 
 async def _key(caller: Caller, gate: Gate) -> dict[str, Any]:

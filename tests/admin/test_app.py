@@ -38,7 +38,7 @@ async def test_a_body_is_read_up_to_the_limit(root: Api):
 
 
 async def test_every_resource_is_there(root: Api):
-    for name in ("tenants", "users", "teams", "tokens", "keys", "accounts", "pools", "requests", "audit"):
+    for name in ("tenants", "users", "teams", "tokens", "keys", "accounts", "pools", "groups", "requests", "audit"):
         listed = await root(f"GET /{name}", limit=1)
         assert set(listed) == {"data", "next_cursor", "has_more"}
         assert len(listed["data"]) <= 1 and listed["has_more"] == (listed["next_cursor"] is not None)

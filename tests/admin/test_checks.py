@@ -1,13 +1,18 @@
 """What is checked against the platforms, and named by its field."""
 
-from typing import Any
+import json
+from typing import Any, get_args
 
 import pytest
+from msgspec.structs import fields
 
 from admin import checks
 from gateway.core.domain import FAMILIES, Timeouts
+from gateway.core.groups import Alias, Target
 from gateway.core.services.failures import Invalid
 from gateway.platforms import PLATFORMS
+from gateway.platforms.validation import HttpUrl
+from gateway.routing.paths import RESERVED
 
 SECRET = "sk-ant-canary-of-the-checks"
 
@@ -46,6 +51,96 @@ def test_account(platform: str, credentials: dict[str, Any], base_url: str | Non
     assert raised.value.field == field
     assert SECRET not in raised.value.message
     assert raised.value.__cause__ is None, "what it came from could hold the value"
+
+
+SERVICE_ACCOUNT = {
+    "type": "service_account", "client_email": "a@p.example", "private_key": "k\n", "token_uri": "https://t.example/",
+}  # fmt: skip
+
+
+def test_an_object_may_be_given_as_its_text():
+    text = json.dumps(SERVICE_ACCOUNT, indent=2)
+    for given in (SERVICE_ACCOUNT, text, f"\n{text}\n"):
+        stored = checks.credentials("gemini", {"service_account": given})
+        assert stored == {"service_account": SERVICE_ACCOUNT}
+        checks.account("gemini", stored, {}, None)
+    for wrong in ("", "{", SECRET, "[" * 100_000, '{"private_key": "\ud800'):
+        with pytest.raises(Invalid) as raised:
+            checks.credentials("gemini", {"service_account": wrong})
+        assert (raised.value.field, raised.value.__cause__) == ("credentials.service_account", None)
+        assert SECRET not in raised.value.message
+    # What is text stays text, also where it looks like something else; what is unknown is another check's.
+    for platform, given in (
+        ("gemini", {"api_key": "{}"}),
+        ("openai", {"service_account": "{}"}),
+        ("none", {"a": "{}"}),
+    ):
+        assert checks.credentials(platform, given) == given
+
+
+def test_where_credentials_are_sent_is_known_of_every_platform():
+    """An option that is an address is either of those, or one that a browser alone is sent to."""
+    found = {
+        info.name
+        for platform in PLATFORMS.values()
+        for info in fields(platform.options)
+        if HttpUrl in (info.type, *get_args(info.type))
+    }
+    assert found == {*checks.SECRETS_GO_TO, "authorize_url", "redirect_uri"}
+
+
+OFFICIAL, AWS, OLLAMA = "claude-official", "bedrock", "ollama"
+
+
+@pytest.mark.parametrize(
+    ("platform", "known", "before", "after", "root", "refused"),
+    [
+        (OFFICIAL, ["api_key"], (None, {}), ("https://evil.example", {}), True, True),
+        (OFFICIAL, ["api_key"], ("https://a.example", {}), (None, {}), True, True),
+        (OFFICIAL, ["api_key"], ("https://a.example", {}), ("https://a.example/x", {}), True, True),
+        (OFFICIAL, ["api_key"], (None, {}), ("https://api.anthropic.com", {}), False, False),
+        (OFFICIAL, ["access_token"], (None, {}), (None, {"token_url": "https://evil.example"}), True, True),
+        (OFFICIAL, ["access_token"], (None, {"token_url": "https://a.example"}), (None, {}), True, True),
+        (OFFICIAL, ["access_token"], (None, {}), (None, {"token_url": None, "client_id": "x"}), False, False),
+        (AWS, [], (None, {"region": "eu-west-1"}), ("https://evil.example", {"region": "eu-west-1"}), False, True),
+        (AWS, [], (None, {"region": "eu-west-1"}), ("https://vpc.example", {"region": "eu-west-1"}), True, False),
+        (AWS, [], (None, {"region": "eu-west-1"}), (None, {"region": "us-east-1"}), False, False),
+        (AWS, ["bearer_token"], (None, {}), ("https://evil.example", {}), True, True),
+        (OLLAMA, [], ("http://10.0.0.1:1", {}), ("http://10.0.0.2:1", {}), False, False),
+        (OLLAMA, ["api_key"], ("http://10.0.0.1:1", {}), ("http://10.0.0.2:1", {}), False, True),
+    ],
+)  # fmt: skip
+def test_stored_credentials_stay_with_their_address(
+    platform: str,
+    known: list[str],
+    before: tuple[str | None, dict[str, Any]],
+    after: tuple[str | None, dict[str, Any]],
+    root: bool,
+    refused: bool,
+):
+    one, two = ({"base_url": url, "options": options} for url, options in (before, after))
+    if not refused:
+        checks.stays(platform, known, one, two, root=root)
+        return
+    with pytest.raises(Invalid) as raised:
+        checks.stays(platform, known, one, two, root=root)
+    assert raised.value.field == "credentials"
+    assert "evil" not in raised.value.message
+
+
+def test_a_group_is_not_named_like_a_path_and_aims_at_platforms_that_are():
+    every = tuple(Target("m", platform=name) for name in (None, "ccr", *PLATFORMS, *FAMILIES))
+    for values in ({}, {"name": None, "aliases": None}, {"name": "claude", "aliases": [Alias("a", every)]}):
+        checks.group(values)
+    for name in RESERVED:
+        with pytest.raises(Invalid) as raised:
+            checks.group({"name": name.title()})
+        assert raised.value.field == "name"
+    for wrong in ("*", "", "Claude", "claude-*", "none"):
+        with pytest.raises(Invalid) as raised:
+            checks.group({"aliases": [Alias("a", every), Alias("b", (*every[:1], Target("m", platform=wrong)))]})
+        assert raised.value.field == "aliases[1].targets[1].platform"
+        assert "claude-official" in raised.value.message
 
 
 def test_timeouts_are_stored_as_seconds():

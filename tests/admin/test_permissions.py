@@ -21,12 +21,12 @@ MATRIX = {
         *PERSONAL,
         *("tenants:read", "users:read", "keys:read", "keys:write", "accounts:read", "accounts:write"),
         *("pools:read", "pools:write", "proxies:read", "usage:read", "requests:read"),
-        *("teams:read", "teams:write", "prices:read"),
+        *("teams:read", "teams:write", "groups:read", "groups:write", "prices:read"),
     },
     "viewer": {
         *PERSONAL,
         *("tenants:read", "users:read", "keys:read", "accounts:read", "pools:read", "proxies:read"),
-        *("usage:read", "requests:read", "teams:read", "prices:read"),
+        *("usage:read", "requests:read", "teams:read", "groups:read", "prices:read"),
     },
     "member": {*PERSONAL, "keys:read", "keys:write", "usage:read", "requests:read"},
 }

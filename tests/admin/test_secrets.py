@@ -56,7 +56,7 @@ async def work(root: Api, url: str) -> set[str]:
 
 async def everything_shown(root: Api) -> str:
     shown: list[Any] = []
-    for name in ("tenants", "users", "tokens", "keys", "accounts", "pools", "requests", "audit"):
+    for name in ("tenants", "users", "tokens", "keys", "accounts", "pools", "groups", "requests", "audit"):
         listed = await root(f"GET /{name}", limit=200)
         shown.append(listed)
         for row in listed["data"]:

@@ -44,6 +44,7 @@ async def test_a_resource_is_written_as_it_is_shown(session: AsyncSession):
         "public_lists": False,
         "capture": None,
         "price_multiplier": "1",
+        "ollama_key_id": None,
         "created_at": "a",
         "updated_at": "b",
     }

@@ -1,8 +1,11 @@
 """Accounts, with a provider that answers."""
 
+import json
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.local.sandbox import Running
 from tests.commands.conftest import Commands
@@ -76,3 +79,18 @@ async def test_an_account_without_a_secret(commands: Commands, upstream: Running
     line = ["accounts", "add", "--platform", "ollama", "--name", "bare", "--base-url", upstream.url, "--no-credential"]
     made = await commands.json([*line, "--model", "sandbox-*"])
     assert made["credential_fields"] == []
+
+
+async def test_a_service_account_is_read_from_its_file(commands: Commands, upstream: Running, tmp_path: Path):
+    """As Google writes it; the account then works: its token is got, and the sandbox answers."""
+    pem = rsa.generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    key = {
+        "type": "service_account", "project_id": "p", "private_key_id": "k1", "private_key": pem.decode(),
+        "client_email": "a@p.iam.gserviceaccount.com", "token_uri": f"{upstream.url}/oauth/token",
+    }  # fmt: skip
+    (tmp_path / "key.json").write_text(json.dumps(key, indent=2))
+    line = ["accounts", "add", "--platform", "gemini", "--name", "vertex", "--base-url", upstream.url]
+    made = await commands.json([*line, "--credential", f"service_account=@{tmp_path}/key.json"])
+    assert made["credential_fields"] == ["service_account"]
+    tested = await commands(f"accounts test {made['id']} --model sandbox-echo")
+    assert "ok\tyes\nstatus\t200\n" in tested.stdout

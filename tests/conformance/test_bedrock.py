@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError, EventStreamError
 
 from gateway.local.sandbox.bedrock import KNOWN_KEYS, SECRET
 from tests.support.installation import Site
+from tests.translation.converse.recorded import aws_message
 
 KEYS = {"access_key_id": f"{KNOWN_KEYS}1", "secret_access_key": SECRET}
 #: The client's names, and the upstream's: an ARN among them, which has slashes and colons.
@@ -186,3 +187,104 @@ async def test_a_signature_by_the_wrong_secret_is_refused(site: Site) -> None:
     assert answer.json()["error"]["type"] == "api_error"
     row = await site.row(answer.headers["x-request-id"])
     assert [(attempt["status"], attempt["outcome"]) for attempt in row.attempts] == [(403, "credentials")]
+
+
+# ---------------------------------------------------------------- AWS' client and Converse, at the sandbox itself
+
+SAID: dict[str, Any] = {"messages": [{"role": "user", "content": [{"text": "one two thrée"}]}]}
+TOOLS: Any = {"tools": [{"toolSpec": {"name": "weather", "inputSchema": {"json": TOOL["input_schema"]}}}]}
+NOVA = "us.amazon.nova-pro-sandbox-{}-v1:0"
+
+
+async def _converse(aws: Any, model: str, body: dict[str, Any], *, stream: bool) -> dict[str, Any]:
+    """The answer; of a stream, what its events amount to."""
+
+    def read() -> dict[str, Any]:
+        if not stream:
+            return aws.converse(modelId=model, **body)
+        with closing(aws.converse_stream(modelId=model, **body)["stream"]) as events:
+            return aws_message(list(events))
+
+    return await asyncio.to_thread(read)
+
+
+def _billed(site: Site, answer: dict[str, Any]) -> None:
+    row, used = site.sandbox.bill().rows[-1], answer["usage"]
+    assert (row.input_tokens, row.output_tokens) == (used["inputTokens"], used["outputTokens"])
+    assert (row.cache_read_tokens, row.cache_write_5m_tokens + row.cache_write_1h_tokens) == (
+        used.get("cacheReadInputTokens", 0), used.get("cacheWriteInputTokens", 0),
+    )  # fmt: skip
+    assert (row.protocol, row.outcome, row.credential) == ("bedrock-converse", "complete", "BOX1")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("model", "content", "stop"),
+    [
+        (NOVA.format("echo"), [{"text": "one two thrée"}], "end_turn"),
+        (MODELS["claude-echo"], [{"text": "one two thrée"}], "end_turn"),
+        (ARN.replace("tool", "echo"), [{"text": "one two thrée"}], "end_turn"),
+        (NOVA.format("tokens-3-length"), [{"text": "the relay passes"}], "max_tokens"),
+        (NOVA.format("refuse"), [{"text": "I can't help with that request."}], "content_filtered"),
+        (NOVA.format("echo-cached-9-wrote-8-wrote-1h-7"), [{"text": "one two thrée"}], "end_turn"),
+        (
+            NOVA.format("tokens-3-think-2"),
+            [{"reasoningContent": {"reasoningText": {"text": "Let me"}}}, {"text": "the"}],
+            "end_turn",
+        ),
+    ],
+)
+async def test_boto3_converses(site: Site, aws: Any, model: str, content: Any, stop: str, stream: bool) -> None:
+    answer = await _converse(aws, model, SAID, stream=stream)
+    assert (answer["output"]["message"]["content"], answer["stopReason"]) == (content, stop)
+    _billed(site, answer)
+    assert site.sandbox.bill().rows[-1].model == model
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_boto3_calls_a_tool_and_says_its_result(site: Site, aws: Any, stream: bool) -> None:
+    answer = await _converse(aws, NOVA.format("tool"), SAID | {"toolConfig": TOOLS}, stream=stream)
+    assert answer["stopReason"] == "tool_use"
+    [block] = answer["output"]["message"]["content"]
+    assert (block["toolUse"]["name"], block["toolUse"]["input"]) == ("weather", {"city": "sandbox"})
+    _billed(site, answer)
+    result = {"toolUseId": block["toolUse"]["toolUseId"], "content": [{"text": "sunny"}], "status": "success"}
+    talk = [
+        *SAID["messages"],
+        {"role": "assistant", "content": [block]},
+        {"role": "user", "content": [{"toolResult": result}]},
+    ]
+    second = await _converse(aws, NOVA.format("tool"), {"messages": talk, "toolConfig": TOOLS}, stream=stream)
+    assert second["output"]["message"]["content"] == [{"text": "The tool answered: sunny"}]
+    _billed(site, second)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("script", "body", "error"),
+    [
+        ("error-429", SAID, "ThrottlingException"),
+        ("error-403", SAID, "AccessDeniedException"),
+        ("echo", {"messages": SAID["messages"] * 2}, "ValidationException"),
+    ],
+)
+async def test_boto3_is_refused(aws: Any, script: str, body: dict[str, Any], error: str, stream: bool) -> None:
+    with pytest.raises(ClientError) as refused:
+        await _converse(aws, NOVA.format(script), body, stream=stream)
+    assert refused.value.response["Error"]["Code"] == error
+    assert refused.value.operation_name == ("ConverseStream" if stream else "Converse")
+
+
+@pytest.mark.parametrize("script", ["tokens-30-late-error-500", "first-error-500"])
+async def test_boto3_hears_an_exception_inside_a_stream(aws: Any, script: str) -> None:
+    with pytest.raises(EventStreamError, match="internalServerException"):
+        await _converse(aws, NOVA.format(script), SAID, stream=True)
+
+
+async def test_boto3_with_the_wrong_secret(site: Site) -> None:
+    client = boto3.client(
+        "bedrock-runtime", endpoint_url=site.sandbox.url, region_name="us-east-1",
+        aws_access_key_id=KEYS["access_key_id"], aws_secret_access_key="other",
+    )  # fmt: skip
+    with closing(client), pytest.raises(ClientError, match="InvalidSignature"):
+        await _converse(client, NOVA.format("echo"), SAID, stream=False)

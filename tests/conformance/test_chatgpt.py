@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.local.sandbox import Rule
-from tests.conformance.test_clients import agent, program
+from tests.conformance.agents import turn
 from tests.relay.world import Raw, World, raw_upstream
 from tests.support.installation import Site
 
@@ -107,8 +107,8 @@ async def test_messages_of_the_system_are_the_developer_s(gpt: openai.AsyncOpenA
 
 async def test_what_would_change_the_meaning_is_refused_by_the_backend_itself(gpt: openai.AsyncOpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as raised:
-        await gpt.responses.create(model="sandbox-echo", input="x", background=True)
-    assert raised.value.body == {"detail": "Unsupported parameter: background"}
+        await gpt.responses.create(model="sandbox-echo", input="x", conversation="conv_1")
+    assert raised.value.body == {"detail": "Unsupported parameter: conversation"}
 
 
 async def test_a_native_account_is_asked_first(world: World) -> None:
@@ -207,9 +207,8 @@ async def test_how_a_stream_may_end(world: World, upstream: Raw, events: bytes, 
 
 @pytest.mark.slow
 async def test_codex(site: Site, tmp_path: Path) -> None:
-    program("codex")
     world = World(site, await site.tenant())
     await plan(world)
-    rows, said = await agent(site, "codex", "sandbox-tool", "use a tool", tmp_path)
-    assert "The tool answered" in said and len(rows) >= 2
-    assert {(row.platform, row.ending) for row in rows} == {("openai-responses", "complete")}
+    done = await turn(site, "codex", "sandbox-tool", "use a tool", tmp_path)
+    assert "The tool answered" in done.said and len(done.rows) >= 2
+    assert {(row.platform, row.ending) for row in done.rows} == {("openai-responses", "complete")}

@@ -250,15 +250,6 @@ async def test_unknown_prefix(site: Site, protocol: str) -> None:
 
 
 @every_protocol
-async def test_only_in_another_protocol(site: Site, protocol: str) -> None:
-    """A model that only an account of another protocol has: not before translation is there."""
-    other = "gemini" if protocol != "gemini" else "claude-console"
-    await site.account(other, models=[f"elsewhere-{protocol}"])
-    ask = Ask(await site.key(), f"elsewhere-{protocol}")
-    await provoke(site, protocol, ask, Row(400, "invalid_model", *INVALID, "BadRequestError", param="model"))
-
-
-@every_protocol
 async def test_nobody_serves_it(site: Site, protocol: str) -> None:
     names = ("not_found_error", "invalid_request_error", "NOT_FOUND")
     async with scene(site, protocol) as ask:
@@ -271,15 +262,6 @@ async def test_unknown_group(site: Site, protocol: str) -> None:
     names = ("not_found_error", "invalid_request_error", "NOT_FOUND")
     async with scene(site, protocol) as ask:
         ask.base = "/nobodys-group"
-        await provoke(site, protocol, ask, Row(404, "not_found", *names, "NotFoundError"))
-
-
-@every_protocol
-@pytest.mark.parametrize("prefix", ["/compat", "/compat_mode", "/openai/compat"])
-async def test_tool_compatibility_is_not_there(site: Site, protocol: str, prefix: str) -> None:
-    names = ("not_found_error", "invalid_request_error", "NOT_FOUND")
-    async with scene(site, protocol) as ask:
-        ask.base = prefix
         await provoke(site, protocol, ask, Row(404, "not_found", *names, "NotFoundError"))
 
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -86,13 +86,15 @@ def one_by_one(body: bytes) -> list[bytes]:
 class Asker(Struct):
     site: Site
     told: Upstream
-    key: str
+    keys: Mapping[str, str]
+    """Each for one platform's account: another's would be asked by translation."""
 
     async def ask(self, recorded: Recorded, pieces: list[bytes], *, length: bool = False, pause: float = 0) -> Got:
         model = self.told.tell(Told(recorded.status, recorded.content_type, pieces, length))
         path, body = asked(recorded.way, model, recorded.stream)
+        key = self.keys[WAYS[recorded.way][0]]
         async with wire(self.site.url, limit=1 << (14 if pause else 20)) as client:
-            head = f"POST {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {self.key}\r\ncontent-length: {len(body)}\r\n\r\n"
+            head = f"POST {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\ncontent-length: {len(body)}\r\n\r\n"
             await client.send(head.encode() + body)
             return await client.answer(pause=pause)
 
@@ -106,9 +108,11 @@ class Asker(Struct):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def asker(site: Site, told: Upstream) -> Asker:
+    keys: dict[str, str] = {}
     for platform in sorted({way[0] for way in WAYS.values()}):
-        await site.account(platform, base_url=told.url, models=["answer-*"])
-    return Asker(site, told, await site.key())
+        account = await site.account(platform, base_url=told.url, models=["answer-*"])
+        keys[platform] = await site.key(account_id=account)
+    return Asker(site, told, keys)
 
 
 async def everyone(jobs: Iterator[Any], width: int = 16) -> None:
@@ -171,7 +175,8 @@ async def test_every_recorded_answer_to_a_slow_client(asker: Asker, name: str) -
 async def test_an_exhausted_quota_is_never_shown(site: Site, told: Upstream) -> None:
     [one] = [one for one in recordings(FIXTURES, "openai.responses") if quota(one)]
     account = await site.account("openai-responses", base_url=told.url, models=["answer-*"], priority=9)
-    got = await Asker(site, told, await site.key(account_id=account)).ask(one, [one.body], length=True)
+    keys = {"openai-responses": await site.key(account_id=account)}
+    got = await Asker(site, told, keys).ask(one, [one.body], length=True)
     assert (got.status, b"billing" in got.body) == (503, False)
 
 

@@ -138,6 +138,21 @@ def test_what_a_row_counts_under_each_type(row: Mapping[str, int | None], expect
     assert {kind: amount_of(kind, used(**row)) for kind in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("row", "of_account", "expected"),
+    [
+        ({"cost": 300, "base_cost": 100}, True, 100),
+        ({"cost": 300, "base_cost": 100}, False, 300),
+        ({"cost": 0, "base_cost": 100}, True, 100),
+        ({"cost": 300}, True, 300),
+        ({}, True, 0),
+    ],
+)
+def test_the_budget_of_an_account_knows_no_multiplier(row: Mapping[str, int], of_account: bool, expected: int) -> None:
+    assert amount_of("budget", used(**row), of_account=of_account) == expected
+    assert amount_of("tokens", used(**row), of_account=of_account) == 0
+
+
 # Charges
 
 
@@ -149,6 +164,13 @@ charges = st.builds(
     st.integers(0, 1 << 43),
     st.integers(-(1 << 53), 1 << 53),
 )
+
+
+@pytest.mark.parametrize(("owner", "of_account"), [("acct_1", True), ("key_1", False), ("usr_1/ten_1", False)])
+def test_a_charge_knows_whose_limit_it_is(owner: str, of_account: bool) -> None:
+    one = counter(limit(owner, type="budget", per="day", max="1"), NOW)
+    (charge,) = read(Taking(one, 5, 1).charge(9))
+    assert (charge.of_account, charge.type, charge.name) == (of_account, "budget", one.name)
 
 
 @given(st.lists(charges, max_size=5))

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from gateway.core import db
 from gateway.core.counters import counter
 from gateway.core.inspection import (
+    SHOWN,
     forget,
     lift_committed,
     once_committed,
@@ -28,7 +29,7 @@ from gateway.core.limits import parse
 from gateway.core.names import tag_of, tenant_prefix
 from gateway.core.redis import client, connector
 from gateway.core.scripts import ADMIT, MARK, Scripts, scripts
-from gateway.core.state import BREAKER, HALF_OPEN_FOR, State, encode, rfc3339
+from gateway.core.state import BREAKER, FOR_EVER, HALF_OPEN_FOR, State, encode, rfc3339
 
 TENANT = "ten_1"
 PREFIX = tenant_prefix(TENANT)
@@ -105,6 +106,43 @@ async def test_a_state_that_has_ended_is_history(redis: Redis, hot: Scripts) -> 
     assert entry["source"] == {"request_id": "req_1", "status": 429}
 
 
+async def test_what_does_not_end_and_what_nothing_answered_is_null(redis: Redis, hot: Scripts) -> None:
+    await mark(hot, "a", "account", State("money", FOR_EVER, request_id="req_1"))
+    await mark(hot, "a", "family:opus", State(BREAKER, FOR_EVER, status=500))
+    found = await read_state(redis, TENANT, "a")
+    assert (found["usable"], found["until"]) == (False, None)
+    assert found["source"] == {"request_id": "req_1", "status": None}
+    assert [one["until"] for one in (*found["cooldowns"], *found["breaker"], *found["recent"])] == [None] * 5
+    assert [one["source"] for one in found["recent"]] == [{"request_id": None, "status": 500}, found["source"]]
+    await mark(hot, "a", "account", State("money", time.time() + 60))
+    assert (await read_state(redis, TENANT, "a"))["source"] is None
+
+
+async def test_the_history_is_long_and_what_clients_name_is_shown_last(redis: Redis, hot: Scripts) -> None:
+    now = time.time()
+    await mark(hot, "a", "account", State("money", now + 60))
+    await mark(hot, "prx_1", "account", State("proxy", now + 60))
+    await mark(hot, "a", "family:opus", State("limit", now + 60))
+    for at in range(SHOWN + 10):
+        await mark(hot, "a", f"model:m{at}", State("model", now + 60))
+    await mark(hot, "a", "account", None)
+    recent = (await read_state(redis, TENANT, "a", "prx_1"))["recent"]
+    assert len(recent) == SHOWN
+    assert (recent[0]["scope"], recent[0]["reason"], recent[0]["until"]) == ("account", "recovered", None)
+    assert [one["scope"] for one in recent[1:3]] == [f"model:m{SHOWN + 9}", f"model:m{SHOWN + 8}"]
+    assert [one["reason"] for one in recent[-3:]] == ["limit", "proxy", "money"]
+
+
+async def test_a_recovery_tells_which_request_it_was(redis: Redis, hot: Scripts) -> None:
+    await mark(hot, "a", "account", State("limit", time.time() + 60, request_id="req_1", status=429))
+    entry = {"scope": "account", "at": time.time(), "state": None, "request_id": "req_2"}
+    await hot.run(MARK, PREFIX, ("a", "account", b"", msgspec.json.encode(entry)))
+    recent = (await read_state(redis, TENANT, "a"))["recent"]
+    assert [one["source"] for one in recent] == [
+        {"request_id": "req_2", "status": None}, {"request_id": "req_1", "status": 429},
+    ]  # fmt: skip
+
+
 async def test_a_breaker_is_shown_open_and_half_open(redis: Redis, hot: Scripts) -> None:
     now = time.time()
     await mark(hot, "a", "family:opus", State(BREAKER, now + 30, now, "req_1", 500, faults=5))
@@ -126,6 +164,8 @@ async def test_the_proxys_state_is_the_accounts_too(redis: Redis, hot: Scripts) 
     found = await read_state(redis, TENANT, "a", "prx_1")
     assert (found["usable"], found["reason"], found["until"]) == (False, "proxy", rfc3339(until))
     assert found["cooldowns"] == [{"scope": "account", "reason": "proxy", "until": rfc3339(until)}]
+    (entry,) = found["recent"]
+    assert (entry["reason"], entry["source"]) == ("proxy", {"request_id": "req_1", "status": None})
 
 
 async def test_nothing_stays_of_what_is_forgotten(redis: Redis, hot: Scripts) -> None:

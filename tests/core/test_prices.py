@@ -243,7 +243,8 @@ def test_sums_are_exact_and_rounded_half_even(
     def of(count: int, rate: Decimal | None) -> Fraction:
         return count * Fraction(rate_in if rate is None else rate) / 1_000_000
 
-    expected = of(plain, rate_in) + of(read, rate_read) + of(short, rate_short) + of(long, rate_long)
+    expected = of(plain, rate_in) + of(read, rate_read) + of(short, rate_short)
+    expected += of(long, rate_short if rate_long is None else rate_long)
     expected += of(out, rate_out) + Fraction(per_request)
     found = cost(table(price), "p", "m", TODAY, Count(plain, read, short, long, out), multiplier)
     # Fraction rounds half to even, exactly; the multiplier is in it once.
@@ -286,8 +287,10 @@ def test_reasoning_has_its_own_price_within_the_output() -> None:
     price = Price("m", Decimal(1), Decimal(2), reasoning=Decimal(5), tiers=(Tier(10, Decimal(1), Decimal(2)),))
     assert cost(table(price), "p", "m", TODAY, Count(output_tokens=10, reasoning_tokens=4)) == (6 * 2 + 4 * 5) * 1000
     assert cost(table(price), "p", "m", TODAY, Count(output_tokens=3, reasoning_tokens=4)) == 3 * 5 * 1000
-    # A tier that names no price of its own for it has none.
-    assert cost(table(price), "p", "m", TODAY, Count(11, output_tokens=10, reasoning_tokens=4)) == (11 + 20) * 1000
+    # A tier whose output costs the same, and one whose output costs twice as much.
+    assert cost(table(price), "p", "m", TODAY, Count(11, output_tokens=10, reasoning_tokens=4)) == (11 + 32) * 1000
+    double = Price("m", Decimal(1), Decimal(2), reasoning=Decimal(5), tiers=(Tier(10, Decimal(1), Decimal(4)),))
+    assert cost(table(double), "p", "m", TODAY, Count(11, output_tokens=10, reasoning_tokens=4)) == (11 + 64) * 1000
     cheap = Price("m", Decimal(1), Decimal(2), reasoning=Decimal(0))
     assert cost(table(cheap), "p", "m", TODAY, Count(output_tokens=10, reasoning_tokens=4)) == 12 * 1000
     without = Price("m", Decimal(1), Decimal(2))
@@ -312,18 +315,61 @@ def test_the_whole_is_the_sum_of_its_parts(
     price = Price("m", per_request=per_request, tiers=(Tier(limit, **above),), **rates)
     used = above if fresh + read + short + long > limit else rates
     thought = min(thought, output)
+
+    def of(name: str, like: str = "input") -> Fraction | None:
+        """Of a class that the tier does not name, by how much more it costs what it is like."""
+        own, below = used.get(name), rates.get(name)
+        if own is not None or below is None:
+            return None if own is None else Fraction(own)
+        more = Fraction(used[like]) / Fraction(rates[like]) if rates[like] else 1
+        return min(Fraction(below) * more, Fraction(1_000_000))
+
+    short_rate = of("cache_write_5m")
+    long_rate = of("cache_write_1h")
     parts = [
-        (fresh, used["input"]),
-        *((count, used.get(name)) for count, name in ((read, "cache_read"), (short, "cache_write_5m"))),
-        (long, used.get("cache_write_1h")),
-    ]
+        (fresh, used["input"]), (read, of("cache_read")), (short, short_rate),
+        (long, short_rate if long_rate is None else long_rate),
+    ]  # fmt: skip
     exact = sum((count * Fraction(used["input"] if rate is None else rate) for count, rate in parts), Fraction(0))
-    of_thought = used.get("reasoning")
+    of_thought = of("reasoning", "output")
     exact += (output - thought) * Fraction(used["output"])
     exact += thought * Fraction(used["output"] if of_thought is None else of_thought)
     exact = (exact / 1_000_000 + Fraction(per_request)) * Fraction(multiplier) * 10**9
     found = cost(table(price), "p", "m", TODAY, Count(fresh, read, short, long, output, counts[5]), multiplier)
     assert found == round(exact)
+
+
+CACHES = ("cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
+
+
+@pytest.mark.parametrize(
+    ("named", "tier", "below", "above"),
+    [
+        # below and above: what a token costs that is read from a cache, written for 5 minutes, for an hour.
+        ({}, {}, (4, 4, 4), (8, 8, 8)),
+        ({"cache_write_5m": 5}, {}, (4, 5, 5), (8, 10, 10)),
+        ({"cache_write_1h": 6}, {}, (4, 4, 6), (8, 8, 12)),
+        ({"cache_read": 1, "cache_write_5m": 5, "cache_write_1h": 8}, {}, (1, 5, 8), (2, 10, 16)),
+        ({"cache_read": 1, "cache_write_5m": 5}, {"cache_read": 3}, (1, 5, 5), (3, 10, 10)),
+        ({"cache_read": 0}, {"cache_write_5m": 9}, (0, 4, 4), (0, 9, 9)),
+        ({"cache_write_5m": 5, "cache_write_1h": 8}, {"cache_write_5m": 9}, (4, 5, 8), (8, 9, 16)),
+    ],
+)
+def test_a_class_without_a_price(
+    named: dict[str, int], tier: dict[str, int], below: tuple[int, ...], above: tuple[int, ...]
+) -> None:
+    """The 1-hour write is like the 5-minute one, and a tier keeps the proportion to the input."""
+    more = Tier(100, Decimal(8), Decimal(2), **{name: Decimal(value) for name, value in tier.items()})
+    rates = {name: Decimal(value) for name, value in named.items()}
+    price = table(Price("m", Decimal(4), Decimal(1), tiers=(more,), **rates))
+    for name, low, high in zip(CACHES, below, above, strict=True):
+        assert cost(price, "p", "m", TODAY, Count(**{name: 1})) == low * 1000
+        assert cost(price, "p", "m", TODAY, Count(input_tokens=200, **{name: 1})) == (200 * 8 + high) * 1000
+
+
+def test_a_tier_above_what_is_free_keeps_the_price_below() -> None:
+    price = table(Price("m", Decimal(0), Decimal(1), cache_read=Decimal(3), tiers=(Tier(1, Decimal(8), Decimal(1)),)))
+    assert cost(price, "p", "m", TODAY, Count(input_tokens=2, cache_read_tokens=1)) == (16 + 3) * 1000
 
 
 # Versions on top of each other

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.core.domain import Account, Pool, Tenant
+from gateway.core.groups import Group
 from gateway.core.snapshot import EMPTY, build
 
 
@@ -32,11 +33,24 @@ def test_by_priority_then_age_then_id() -> None:
 
 
 def test_it_is_immutable() -> None:
-    for mapping in (EMPTY.tenants, EMPTY.pools, EMPTY.accounts, EMPTY.by_tenant):
+    for mapping in (EMPTY.tenants, EMPTY.pools, EMPTY.accounts, EMPTY.by_tenant, EMPTY.groups, EMPTY.active):
         with pytest.raises(TypeError):
             mapping["x"] = None  # type: ignore[index]
     with pytest.raises(AttributeError):
         EMPTY.version = 1  # type: ignore[misc]
+
+
+def test_groups_by_tenant_and_name() -> None:
+    on, off = Group("grp_1", "ten_1", "on"), Group("grp_2", "ten_1", "off", enabled=False)
+    made = build(7, [Tenant("ten_1", "one", active_group="off"), Tenant("ten_2", "two")], (), (), [on, off])
+    assert made.groups == {"ten_1": {"on": on, "off": off}}
+    assert made.active == {"ten_1": "off"}
+    for tenant, name, found in (
+        ("ten_1", "on", on), ("ten_1", "off", None), ("ten_1", "ON", None), ("ten_1", "", None), ("ten_2", "on", None),
+    ):  # fmt: skip
+        assert made.group(tenant, name) is found
+    with pytest.raises(TypeError):
+        made.groups["ten_1"]["more"] = on  # type: ignore[index]
 
 
 def test_two_snapshots_are_two() -> None:

@@ -2,13 +2,14 @@
 
 import msgspec
 
-from gateway.core.state import BREAKER, FOR_EVER, HALF_OPEN_FOR, State, encode, rfc3339
+from gateway.core.state import BREAKER, FOR_EVER, HALF_OPEN_FOR, State, encode, ending, rfc3339
 
 
 def test_times() -> None:
     assert rfc3339(1_700_000_000) == "2023-11-14T22:13:20.000Z"
     assert rfc3339(1_700_000_000.0625) == "2023-11-14T22:13:20.062Z"
     assert rfc3339(FOR_EVER) == "2100-01-01T00:00:00.000Z"
+    assert [ending(moment) for moment in (1_700_000_000, FOR_EVER, None)] == ["2023-11-14T22:13:20.000Z", None, None]
 
 
 def test_a_state_comes_back() -> None:

@@ -2,11 +2,11 @@
 `python -m tests.failures.soak [REQUESTS]`.
 
 Requests of five protocols, streams and not, some left by the client, some cut by the upstream, run through two
-gateways under limits of every kind; on the way gateways and jobs are killed, PostgreSQL and Redis are restarted, Redis
-is emptied. Then every request that the sandbox billed must have exactly one row, the rows whose usage is the provider's
-must equal the bill to the token, and roll-ups and counters must be the sums of the rows. A request is followed by its
-client's own id: `x-request-id` is kept by the gateway, `x-client-request-id` goes on to the upstream, and the ids of
-the upstream's answers are in the row's attempts.
+gateways under limits of every kind and of every owner; on the way gateways and jobs are killed, PostgreSQL and Redis
+are restarted, Redis is emptied. Then every request that the sandbox billed must have exactly one row, the rows whose
+usage is the provider's must equal the bill to the token, and roll-ups and counters must be the sums of the rows. A
+request is followed by its client's own id: `x-request-id` is kept by the gateway, `x-client-request-id` goes on to the
+upstream, and the ids of the upstream's answers are in the row's attempts.
 """
 
 import asyncio
@@ -22,8 +22,9 @@ from typing import Any
 import httpx
 from msgspec import Struct, field
 
+from gateway.core import models as m
 from gateway.core.prices import Price
-from gateway.core.services import prices
+from gateway.core.services import prices, teams, tenants, users
 from tests.failures import sums
 from tests.support.processes import Plant, Process, until, works
 
@@ -49,6 +50,9 @@ LIMITS: list[dict[str, Any]] = [
     {"type": "concurrency", "max": 1000},
 ]
 """Never reached, and open while Redis is away: the run goes on, and all of it is counted."""
+SHARED = [LIMITS[1], LIMITS[2], LIMITS[4], LIMITS[6], LIMITS[7]]
+"""Of a user, a team, a tenant, and of a key."""
+OF_ACCOUNTS = [LIMITS[3], LIMITS[6]]
 _SETTLING = 0.05
 """Seconds that a busy gateway may take from an answer's last byte to its row in the journal."""
 _BREAKS = (httpx.HTTPError, OSError)
@@ -122,25 +126,46 @@ class Soak:
         self.unsettled: set[str] = set()
         """Answered so short a time before their gateway was killed that it may not have settled them."""
         self.statuses: Counter[str] = Counter()
-        """Redis was lost since a gateway was last killed."""
-        """When a gateway was last killed: Redis' time, in ms."""
+        self.keys: list[str] = []
+        """Of which the clients take one each, in turn."""
 
     async def run(self) -> Verdict:
         began = time.monotonic()
-        self.key = await self.plant.site.key(limits=LIMITS)
+        await self._limited()
         for platform in PLATFORMS:
             for _ in range(3):
-                await self.plant.site.account(platform)
+                await self.plant.site.account(platform, limits=OF_ACCOUNTS)
         await self._priced()
         await asyncio.sleep(1.5)
         queue = list(reversed(self.asks))
         async with asyncio.TaskGroup() as tasks:
             for number in range(CLIENTS):
-                tasks.create_task(self._client(self.plant.gateways[number % len(self.plant.gateways)], queue))
+                key = self.keys[number % len(self.keys)]
+                tasks.create_task(self._client(self.plant.gateways[number % len(self.plant.gateways)], key, queue))
             tasks.create_task(self._trouble(len(self.asks), queue))
         await self._compare()
         self.verdict.seconds = time.monotonic() - began
         return self.verdict
+
+    async def _limited(self) -> None:
+        """Three keys of one tenant: of a user in a team, of one without, and of nobody, whose streams are read to their
+        end when the client leaves. Each owner has limits, and two keys cost another price than the provider's."""
+        site = self.plant.site
+        tenant_id = await site.tenant()
+        async with site.sessions.begin() as session:
+            tenant = await session.get_one(m.Tenant, tenant_id)
+            await tenants.change(session, tenant, {"limits": SHARED})
+            ids: list[str] = []
+            for name in ("ann", "bob"):
+                values = {"email": f"{name}@soak.test", "name": name, "limits": SHARED}
+                user = await users.create(session, values, [users.Role(tenant_id, "member")], "-", one_time=True)
+                ids.append(user.id)
+            await teams.create(session, tenant_id, {"name": "soak", "user_ids": ids[:1], "limits": SHARED})
+        self.keys = [
+            await site.key(limits=LIMITS, user_id=ids[0], price_multiplier=Decimal("1.5")),
+            await site.key(user_id=ids[1]),
+            await site.key(limits=SHARED, on_disconnect="drain", price_multiplier=Decimal("0.25")),
+        ]
 
     async def _priced(self) -> None:
         """Every class of tokens has a price of its own, so that no two mistakes come to the same sum."""
@@ -151,8 +176,8 @@ class Soak:
 
     # ------------------------------------------------------------ the clients
 
-    async def _client(self, gateway: Process, queue: list[Ask]) -> None:
-        headers = {"x-api-key": self.key, "anthropic-version": "2023-06-01"}
+    async def _client(self, gateway: Process, key: str, queue: list[Ask]) -> None:
+        headers = {"x-api-key": key, "anthropic-version": "2023-06-01"}
         async with httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=20) as http:
             while queue:
                 one = queue.pop()

@@ -1,7 +1,7 @@
 """Whether what is kept of the ledger's rows in other places is their sum: counters of limits, roll-ups, leases."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tests.support.processes import Plant
@@ -15,12 +15,13 @@ MEASURES = (
 _NIL = "'00000000-0000-0000-0000-000000000000'::uuid"
 
 
-def amount(kind: str, row: Any) -> int:
+def amount(kind: str, row: Any, owner: str = "") -> int:
     """What a row of the ledger counts under a limit of this type, as accounting.md says; money in 10⁻⁹."""
     if kind == "requests":
         return 1
     if kind == "budget":
-        return int((row["cost"] or 0) * 1_000_000_000)
+        base = row["cost"] if row["base_cost"] is None else row["base_cost"]
+        return int(((base if owner.startswith("acct_") else row["cost"]) or 0) * 1_000_000_000)
     written = row["cache_write_5m_tokens"] + row["cache_write_1h_tokens"]
     if kind == "output_tokens":
         return row["output_tokens"]
@@ -70,8 +71,13 @@ async def counters(plant: Plant, rows: Iterable[Any]) -> tuple[int, list[str]]:
     """How many counters of limits there are, and those that are not the sum of the rows: in Redis, and in PostgreSQL
     where Redis' are made anew from. Of a minute, only what both have: the rest has left the window."""
     owned: dict[str, list[Any]] = defaultdict(list)
+    teams = {
+        (one["tenant_id"], one["user_id"]): f"team_{one['team_id']}"
+        for one in await plant.query("SELECT tenant_id, user_id, team_id FROM team_members")
+    }
     for row in rows:
-        owned[f"key_{row['key_id']}"].append(row)
+        for owner in _owners(row, teams):
+            owned[owner].append(row)
     stored = await plant.query(
         "SELECT name, bucket, span, sum(amount)::bigint AS amount FROM counters GROUP BY 1, 2, 3"
     )
@@ -84,11 +90,23 @@ async def counters(plant: Plant, rows: Iterable[Any]) -> tuple[int, list[str]]:
         owner, kind, period = name.split(" ")
         if period == "minute":
             continue
-        want = sum(amount(kind, row) for row in owned[owner])
+        want = sum(amount(kind, row, owner) for row in owned[owner])
         if (redis.get(name), kept.get(name)) != (want, want):
             faults.append(f"{name}: Redis counts {redis.get(name)}, PostgreSQL {kept.get(name)}, the rows {want}")
     compared, wrong = _sliding(plant, stored)
     return len(redis) + compared, faults + wrong
+
+
+def _owners(row: Any, teams: Mapping[tuple[Any, Any], str]) -> Iterator[str]:
+    """Of all limits that the row may have counted under."""
+    yield f"key_{row['key_id']}"
+    yield f"ten_{row['tenant_id']}"
+    if row["account_id"] is not None:
+        yield f"acct_{row['account_id']}"
+    if row["user_id"] is not None:
+        yield f"usr_{row['user_id']}/ten_{row['tenant_id']}"
+        if team := teams.get((row["tenant_id"], row["user_id"])):
+            yield team
 
 
 def _sliding(plant: Plant, stored: Iterable[Any]) -> tuple[int, list[str]]:

@@ -2,8 +2,10 @@
 POOLGATE_STALE_MAX, nothing goes on. All comes back by itself."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 
+import pytest
 import pytest_asyncio
 
 from gateway.core.keys import new_key
@@ -108,6 +110,29 @@ async def test_a_hanging_postgres_holds_nobody(wires: tuple[Proxy, Proxy, Site])
     await restart_jobs(site)
     await until(lambda: well(site), 10)
     assert (await post(site, unknown)).status_code == 200
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+async def test_usage_is_not_waited_for(wires: tuple[Proxy, Proxy, Site], hangs: bool):
+    database, _, site = wires
+    headers = {"x-api-key": await site.key()}
+    assert (await site.http.get("/v1/usage", headers=headers)).status_code == 200
+    if hangs:
+        database.delay = 3600
+    else:
+        database.cut()
+    for _ in range(3):
+        began = time.monotonic()
+        answer = await site.http.get("/v1/usage", headers=headers)
+        assert time.monotonic() - began < 1.5
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "overloaded")
+        assert answer.headers["retry-after"] == "1"
+    assert (await site.http.get("/v1/key", headers=headers)).status_code == 200, "it needs Redis alone"
+    database.cut()
+    database.mend()
+    await restart_jobs(site)
+    await until(lambda: well(site), 10)
+    assert (await site.http.get("/v1/usage", headers=headers)).status_code == 200
 
 
 async def test_a_key_that_nobody_has_is_still_unknown(wires: tuple[Proxy, Proxy, Site]):

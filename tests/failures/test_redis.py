@@ -3,6 +3,7 @@ comes back by itself."""
 
 import asyncio
 import contextlib
+import statistics
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
@@ -97,10 +98,11 @@ def p99(took: list[float]) -> float:
     return sorted(took)[int(len(took) * 0.99)]
 
 
-async def least_p99(site: Site, key: str, ids: list[str], windows: int = 3) -> float:
-    """Of some seconds the best: a machine that is busy otherwise has a bad one."""
+async def usual_p99(site: Site, key: str, ids: list[str]) -> float:
+    """Of five seconds the one in the middle: a machine that is busy otherwise has a bad one, and a gateway that is slow
+    has more than two."""
     found: list[float] = []
-    for _ in range(windows):
+    for _ in range(5):
         took: list[float] = []
         ends = time.monotonic() + 1
         while time.monotonic() < ends:
@@ -110,7 +112,7 @@ async def least_p99(site: Site, key: str, ids: list[str], windows: int = 3) -> f
             ids.append(answer.headers["x-request-id"])
             await asyncio.sleep(0.005)
         found.append(p99(took))
-    return min(found)
+    return statistics.median(found)
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
@@ -119,13 +121,14 @@ async def test_running_keys_go_on_and_every_row_arrives(
 ):
     key = await site.key(limits=[{"type": "requests", "per": "minute", "max": 10_000}])
     ids = [(await post(site, key)).headers["x-request-id"]]
-    normal = await least_p99(site, key, ids)
+    normal = await usual_p99(site, key, ids)
     trouble(proxy, redis_url)
     first = await timed(site, key)
     assert first[1].status_code == 200
     assert first[0] < 0.8, "the deadline of a call is 250 ms"
     ids.append(first[1].headers["x-request-id"])
-    degraded = await least_p99(site, key, ids)
+    await until(lambda: not site.gate.scripts.connected, 2, "the breaker did not open")
+    degraded = await usual_p99(site, key, ids)
     assert degraded < normal + ADDED, f"p99 {degraded:.4f} s, {normal:.4f} s while all is well"
     status, why = await reasons(site)
     assert status == 200
@@ -276,7 +279,7 @@ async def test_a_redis_that_comes_and_goes_is_not_waited_for(
     """One second there, one second away: each loss that is met costs up to the deadline, so few are met."""
     key = await site.key(limits=[{"type": "requests", "per": "hour", "max": 1_000_000}])
     ids: list[str] = []
-    normal = await least_p99(site, key, ids)
+    normal = await usual_p99(site, key, ids)
 
     async def flap() -> None:
         while True:
@@ -293,7 +296,7 @@ async def test_a_redis_that_comes_and_goes_is_not_waited_for(
             await asyncio.sleep(0.01)
         losses = site.gate.scripts.losses
         assert losses <= 5
-        flapped = await least_p99(site, key, ids, windows=4)
+        flapped = await usual_p99(site, key, ids)
         assert flapped < normal + ADDED, f"p99 {flapped:.4f} s, {normal:.4f} s while all is well"
         assert site.gate.scripts.losses <= losses + 1
         assert "degraded" in (await reasons(site))[1]
@@ -376,6 +379,25 @@ async def test_the_rate_that_is_enforced_while_redis_flaps_is_nearly_the_limit(f
         tasks.create_task(load.run(40, 25))
     assert load.codes == {200, 429}
     assert 0.9 * most <= len(load.passed) <= 1.1 * most, len(load.passed)
+
+
+@pytest.mark.parametrize("trouble", [hanging, dead])
+async def test_what_a_key_has_used_is_not_waited_for(
+    site: Site, proxy: Proxy, redis_url: str, trouble: Callable[[Proxy, str], None]
+):
+    headers = {"x-api-key": await site.key(limits=[{"type": "requests", "per": "hour", "max": 9}])}
+    assert (await site.http.get("/v1/key", headers=headers)).status_code == 200
+    trouble(proxy, redis_url)
+    for _ in range(3):
+        began = time.monotonic()
+        answer = await site.http.get("/v1/key", headers=headers)
+        assert time.monotonic() - began < 1.5
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "overloaded")
+        assert answer.headers["retry-after"] == "1"
+    assert (await site.http.get("/v1/usage", headers=headers)).status_code == 200, "it needs PostgreSQL alone"
+    mend(proxy, redis_url)
+    await healthy(site)
+    assert (await site.http.get("/v1/key", headers=headers)).status_code == 200
 
 
 async def test_health_stays_well_whatever_happens(site: Site, proxy: Proxy):

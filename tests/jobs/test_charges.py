@@ -43,8 +43,9 @@ def charged(real: Row, kinds: Sequence[Charge] = ALL, at: int = AT) -> Row:
 def counted(real: Row, sign: int = 1, **changed: Any) -> dict[str, Any]:
     """A row as PostgreSQL says that it has written, or replaced, it."""
     found: dict[str, Any] = {"request_id": real.request_id.partition("_")[2], "sign": sign}
-    found |= {name: getattr(real, name) for name in USED} | changed
-    found["cost"] = None if found["cost"] is None else Decimal(found["cost"]).scaleb(-9)
+    found |= {name: getattr(real, name) for name in (*USED, "base_cost")} | changed
+    for name in ("cost", "base_cost"):
+        found[name] = None if found[name] is None else Decimal(found[name]).scaleb(-9)
     return found
 
 
@@ -62,6 +63,19 @@ def test_each_type_counts_its_own_tokens() -> None:
     assert [(one.kind, one.name, one.span, one.at) for one in ledger_takes] == [
         (one.kind, one.name, one.span, AT) for one in ALL
     ]
+
+
+@pytest.mark.parametrize(("base", "amount"), [(None, 123_456_789), (61_728_394, 61_728_394), (0, 0)])
+def test_an_accounts_budget_counts_what_no_multiplier_has_changed(base: int | None, amount: int) -> None:
+    account = Charge("D", "d:acct_1:budget:month:x:month:20251101", BUDGET.span, AT, 0)
+    real = row(AT, **USED, base_cost=base)
+    real.charges = written([BUDGET, account])
+    for sign in (1, -1):
+        took, told = differences({real.request_id: Arrived(real, applied=False)}, [counted(real, sign)])
+        assert took == told
+        found = {one.name: one.amount for one in took}
+        assert found.get(account.name, 0) == sign * amount
+        assert found[BUDGET.name] == sign * 123_456_789
 
 
 def test_redis_is_not_told_what_it_has_counted_itself() -> None:

@@ -47,4 +47,19 @@ async def test_the_prompt_at_the_price_of_its_account(site: Site) -> None:
     )
     assert known.cost == 2 * 3_000_000
     assert (unknown.model_used, unknown.cost, unknown.unpriced) == ("nobody-knows", None, True)
+    assert known.base_cost == 3_000_000
     assert (nowhere.platform, nowhere.cost, nowhere.unpriced) == (None, None, False)
+
+
+async def test_the_counting_of_tokens_costs_nothing(site: Site) -> None:
+    account_id = await site.account("claude-official", model_map={"ours": MODEL})
+    key_id, _ = await site.new_key()
+    connection = await connect(site.settings.database_url)
+    try:
+        rows = [swept(key_id, account_id, name) for name in ("ours", "nobody-knows")]
+        for row in rows:
+            row.usage_source = "none"
+        await appraise(connection, rows, shipped())
+    finally:
+        await connection.close()
+    assert [(row.cost, row.unpriced, row.platform) for row in rows] == [(0, False, "claude-official")] * 2

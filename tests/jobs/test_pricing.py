@@ -99,7 +99,9 @@ async def test_a_price_that_comes_later_is_the_rows(till: Till) -> None:
     assert (await till.ledger()).count((Decimal("0.000006000"), name, False, "USD")) == 2
     sums = await till.check()
     assert sum(one[8] for one in sums) == 1  # the other one waits on
-    assert [(one.model_used, one.cost, one.price_version) for one in till.told] == [("new-model", 6000, name)] * 2
+    told = [(one.model_used, one.cost, one.base_cost, one.price_version) for one in till.told]
+    assert told == [("new-model", 6000, 6000, name)] * 2
+    assert [one[0] for one in await till.scene.rows("base_cost")] == [None] * 4, "no multiplier has changed it"
     assert [one.received_at for one in till.told] == [MOMENT / 1000, MOMENT / 1000 + 3600]
     assert {one.key_id for one in till.told} == {KEY}
     assert await till.pricer.look() == 0

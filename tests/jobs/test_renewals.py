@@ -103,7 +103,7 @@ async def test_a_revoked_authorisation_is_marked_once(database_url: str, redis_u
         state = await it.state(account_id)
         assert state is not None
         assert (state["reason"], state["until"]) == ("re-authorise", FOR_EVER)
-        history = await it.redis.lrange(tenant_prefix(it.tenant_id) + "h:" + account_id, 0, -1)
+        history = await it.redis.zrange(f"{tenant_prefix(it.tenant_id)}h:{account_id}:account", 0, -1)
         assert [msgspec.json.decode(one)["state"]["reason"] for one in history] == ["re-authorise"]
         it.rounds._failed.clear()  # its pause is over
         assert await it.rounds.go() == 0

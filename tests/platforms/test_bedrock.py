@@ -7,11 +7,13 @@ import pytest
 
 from gateway.platforms import PLATFORMS, validate
 from gateway.platforms.bedrock import BETAS
-from gateway.platforms.eventstream import AnthropicFraming
+from gateway.platforms.eventstream import AnthropicFraming, ConverseFraming
 from gateway.platforms.platform import Asked, Speech
 from gateway.platforms.target import placed, speech
 from gateway.protocols.codec import InvalidBody
+from gateway.routing.authorise import matches
 from tests.platforms.scene import account, fault
+from tests.translation.converse.judge import judged
 
 NAME = "bedrock"
 PLATFORM = PLATFORMS[NAME]
@@ -19,10 +21,15 @@ REGION = {"region": "eu-west-1"}
 KEYS = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "secret/+="}
 ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123"
 MODEL = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+NOVA = "amazon.nova-pro-v1:0"
 
 
 def _asked(body: bytes = b"{}", *, model: str = MODEL, stream: bool = False, headers=(), query: bytes = b"") -> Asked:
     return Asked("anthropic", "generate", model, stream, query, list(headers), body)
+
+
+def _conversing(body: bytes = b"{}", *, model: str = NOVA, stream: bool = False, headers=()) -> Asked:
+    return Asked("converse", "converse", model, stream, b"", list(headers), body)
 
 
 def _placed(asked: Asked, *, base: str = PLATFORM.base_url or "", **options):
@@ -48,9 +55,40 @@ def test_where_it_goes(model, stream, base, expected) -> None:
     assert (outgoing.method, outgoing.url) == ("POST", expected)
 
 
-def test_a_name_that_is_no_text_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("model", "stream", "path"),
+    [
+        (NOVA, False, "/model/amazon.nova-pro-v1%3A0/converse"),
+        (NOVA, True, "/model/amazon.nova-pro-v1%3A0/converse-stream"),
+        ("gemma3:12b", True, "/model/gemma3%3A12b/converse-stream"),
+        (ARN, False, ("/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Aapplication-inference-profile%2Fabc123/"
+                      "converse")),
+        ("../nova?x#y", False, "/model/..%2Fnova%3Fx%23y/converse"),
+    ],
+)  # fmt: skip
+def test_where_converse_goes(model, stream, path) -> None:
+    outgoing = _placed(_conversing(model=model, stream=stream))
+    assert (outgoing.method, outgoing.url) == ("POST", f"https://bedrock-runtime.eu-west-1.amazonaws.com{path}")
+    assert _placed(_conversing(model=model, stream=stream), base="http://h/base/").url == f"http://h/base{path}"
+
+
+@pytest.mark.parametrize("asked", [_asked, _conversing])
+def test_a_name_that_is_no_text_is_refused(asked) -> None:
     with pytest.raises(InvalidBody):
-        _placed(_asked(model="claude-\ud800"))
+        _placed(asked(model="claude-\ud800"))
+
+
+@pytest.mark.parametrize("body", [b'{"messages":[]}', b'{ "stream":true,"anthropic_beta":["a"] }', b"not JSON"])
+def test_a_body_of_converse_passes_as_it_is(body: bytes) -> None:
+    """Translation has written it; the flags of Anthropic's protocol are none of Converse."""
+    headers = [(b"anthropic-beta", b"context-1m-2025-08-07"), (b"user-agent", b"sdk/1"), (b"x-amz-tier", b"priority")]
+    outgoing = _placed(_conversing(body, headers=headers), betas=["context-1m-2025-08-07"])
+    assert outgoing.body == body
+    assert outgoing.headers == [
+        (b"user-agent", b"sdk/1"), (b"content-type", b"application/json"), (b"accept", b"application/json"),
+    ]  # fmt: skip
+    signed = PLATFORM.sign(outgoing, account(NAME, KEYS, REGION), 1.0)
+    assert [name for name, _ in signed.headers][3:] == [b"x-amz-date", b"authorization"]
 
 
 _VERSION = '"anthropic_version":"bedrock-2023-05-31"'
@@ -63,6 +101,8 @@ _VERSION = '"anthropic_version":"bedrock-2023-05-31"'
         ('{ "max_tokens" : 5 , "stream":false }', [], '{%s, "max_tokens" : 5  }'),
         ('{"service_tier":"auto","diagnostics":null,"metadata":{"id":"u"}}', [], '{%s,"metadata":{"id":"u"}}'),
         ('{"anthropic_version":"bedrock-2023-05-31","a":1}', [], '{"anthropic_version":"bedrock-2023-05-31","a":1}'),
+        ('{"a":1,"anthropic_version":"vertex-2023-10-16"}', [], '{"a":1,%s}'),
+        ('{"anthropic_version":null,"a":1}', [], "{%s,\"a\":1}"),
         ('{"a":1}', ["context-1m-2025-08-07"], '{%s,"anthropic_beta":["context-1m-2025-08-07"],"a":1}'),
         ('{"a":1}', ["claude-code-20250219, interleaved-thinking-2025-05-14", "oauth-2025-04-20"],
          '{%s,"anthropic_beta":["interleaved-thinking-2025-05-14"],"a":1}'),
@@ -147,6 +187,17 @@ def test_signed_by_keys_and_by_a_token() -> None:
         ("arn:aws:bedrock:eu-west-1::foundation-model/meta.llama3", "anthropic", "generate", Speech.NONE),
         (MODEL, "anthropic", "count", Speech.NONE),
         (MODEL, "openai_chat", "generate", Speech.NONE),
+        (NOVA, "converse", "converse", Speech.NATIVE),
+        ("us.meta.llama3-3-70b-instruct-v1:0", "converse", "converse", Speech.NATIVE),
+        ("arn:aws:bedrock:eu-west-1::foundation-model/meta.llama3", "converse", "converse", Speech.NATIVE),
+        ("gemma3:12b", "converse", "converse", Speech.NATIVE),
+        (MODEL, "converse", "converse", Speech.NONE),
+        (MODEL.upper(), "converse", "converse", Speech.NONE),
+        (ARN, "converse", "converse", Speech.NONE),
+        (ARN.replace("abc", "xyz"), "converse", "converse", Speech.NATIVE),
+        (NOVA, "converse", "generate", Speech.NONE),
+        (NOVA, "openai_chat", "generate", Speech.NONE),
+        (NOVA, "gemini", "generateContent", Speech.NONE),
     ],
 )
 def test_what_it_speaks(model, protocol, operation, expected) -> None:
@@ -171,6 +222,42 @@ def test_what_it_speaks(model, protocol, operation, expected) -> None:
 def test_only_event_streams_are_reframed(content_type: bytes, framed: bool) -> None:
     assert PLATFORM.framing is not None
     assert isinstance(PLATFORM.framing(_asked(stream=True), content_type), AnthropicFraming) is framed
+    assert isinstance(PLATFORM.framing(_conversing(stream=True), content_type), ConverseFraming) is framed
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "anthropic.claude-3-haiku-20240307-v1:0", MODEL, "global.anthropic.claude-opus-4-6-v1",
+        NOVA, "us-gov.amazon.nova-lite-v1:0", "apac.amazon.nova-micro-v1:0", "eu.amazon.nova-2-lite-v1:0",
+        "ai21.jamba-1-5-large-v1:0", "cohere.command-r-plus-v1:0", "deepseek.v3-v1:0", "us.deepseek.r1-v1:0",
+        "meta.llama3-1-8b-instruct-v1:0", "us.meta.llama4-scout-17b-instruct-v1:0", "minimax.minimax-m2",
+        "mistral.mistral-large-2402-v1:0", "eu.mistral.pixtral-large-2502-v1:0", "moonshot.kimi-k2-thinking",
+        "moonshotai.kimi-k2.5", "nvidia.nemotron-nano-9b-v2", "openai.gpt-oss-120b-1:0",
+        "qwen.qwen3-coder-480b-a35b-v1:0", "us.writer.palmyra-x5-v1:0", "zai.glm-4.7",
+        "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.meta.llama4-scout-17b-instruct-v1:0",
+    ],
+)  # fmt: skip
+def test_models_of_bedrocks_own_names_are_served_unless_an_account_names_others(model: str) -> None:
+    assert matches(model, tuple(PLATFORM.models))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gpt-4.1", "gpt-5.1-codex", "o3", "chatgpt-4o-latest", "text-embedding-3-small", "openai/gpt-4.1",
+        "claude-sonnet-4-5", "claude-3-5-haiku-latest", "claude-sonnet-4-5@20250929", "anthropic/claude-sonnet-4.5",
+        "gemini-2.5-pro", "models/gemini-2.5-pro", "google/gemini-2.5-flash", "gemma3:12b", "deepseek-chat",
+        "deepseek-ai/DeepSeek-V3.1", "deepseek/deepseek-r1", "meta-llama/Llama-3.3-70B-Instruct",
+        "meta-llama/llama-4-scout:free", "llama-3.3-70b-versatile", "llama3.2:latest", "mistral-large-latest",
+        "mistralai/Mistral-7B-Instruct-v0.3", "command-r-plus", "kimi-k2-0905-preview", "moonshotai/kimi-k2",
+        "qwen2.5:7b", "qwen3.5-plus", "Qwen/Qwen3-32B", "qwen/qwen3-32b", "grok-4.1", "glm-4.7", "z-ai/glm-4.7",
+        "MiniMax-M2.1", "nvidia/llama-3.1-nemotron-70b", "amazon/nova-pro-v1", "amazon-nova-pro",
+        "accounts/fireworks/models/llama-v3p1-8b-instruct", "hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF",
+    ],
+)  # fmt: skip
+def test_names_of_other_vendors_are_none_of_its_own(model: str) -> None:
+    assert not matches(model, tuple(PLATFORM.models))
 
 
 def test_when_credentials_end() -> None:
@@ -216,10 +303,20 @@ def test_refused(credentials, options, field) -> None:
     assert fault(NAME, credentials, options) == field
 
 
-def test_probe() -> None:
+@pytest.mark.parametrize("model", [MODEL, ARN])
+def test_probe(model: str) -> None:
     assert PLATFORM.probe is not None
-    protocol, operation, body = PLATFORM.probe(MODEL)
-    outgoing = _placed(Asked(protocol, operation, MODEL, False, b"", [], json.dumps(body).encode()))
+    protocol, operation, body = PLATFORM.probe(model)
+    outgoing = _placed(Asked(protocol, operation, model, False, b"", [], json.dumps(body).encode()))
+    assert outgoing.url.endswith("/invoke")
     assert json.loads(outgoing.body) == {
         "anthropic_version": "bedrock-2023-05-31", "max_tokens": 1, "messages": body["messages"],
     }  # fmt: skip
+
+
+def test_probe_of_another_model() -> None:
+    assert PLATFORM.probe is not None
+    protocol, operation, body = PLATFORM.probe(NOVA)
+    outgoing = _placed(Asked(protocol, operation, NOVA, False, b"", [], json.dumps(body).encode()))
+    assert outgoing.url.endswith("/model/amazon.nova-pro-v1%3A0/converse")
+    assert judged(outgoing.body)["inferenceConfig"] == {"maxTokens": 1}

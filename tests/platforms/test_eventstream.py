@@ -1,9 +1,11 @@
-"""Bedrock's event streams as Anthropic's: whole, byte by byte, at random cuts, damaged and cut, beside botocore."""
+"""Bedrock's event streams as server-sent events: at random cuts, damaged and cut off, beside botocore."""
 
 import json
 import os
+import random
 from base64 import b64decode, b64encode
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.eventstream import EventStreamBuffer
@@ -11,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.local.sandbox.bedrock import frame
-from gateway.platforms.eventstream import AnthropicFraming
+from gateway.platforms.eventstream import AnthropicFraming, ConverseFraming
+from gateway.translation import converse
+from gateway.translation.events import Ended, Failed
+from tests.protocols.cuts import needs_fixtures
+from tests.translation.converse.recorded import aws_events, aws_message, reframed, rows
 
 _CHUNK = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
 FIXTURES = Path(os.environ.get("POOLGATE_FIXTURES", Path(__file__).parents[3] / "shared" / "fixtures"))
@@ -26,8 +32,8 @@ def _exception(kind: str, message: str) -> bytes:
     return frame(headers, json.dumps({"message": message}).encode())
 
 
-def _fed(data: bytes, cuts: list[int]) -> bytes:
-    framing = AnthropicFraming()
+def _fed(data: bytes, cuts: list[int], kind: type[AnthropicFraming | ConverseFraming] = AnthropicFraming) -> bytes:
+    framing = kind()
     said = b""
     for low, high in zip([0, *cuts], [*cuts, len(data)], strict=True):
         said += framing.feed(data[low:high])
@@ -193,3 +199,161 @@ def test_recorded_frames_of_bedrock_are_read_as_botocore_reads_them() -> None:
         data = b64decode(json.loads(line)["response_b64"])
         # Converse has events of its own, without `bytes`: nothing is said of them, and no frame is damaged.
         assert _fed(data, list(range(1, len(data), 7))) == b""
+
+
+# ---------------------------------------------------------------- Converse
+
+
+def _event_of(kind: str, payload: bytes, more: dict[str, str] | None = None) -> bytes:
+    headers = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
+    return frame(headers | (more or {}), payload)
+
+
+def _conversed(data: bytes, cuts: list[int]) -> bytes:
+    return _fed(data, cuts, ConverseFraming)
+
+
+def _read(said: bytes) -> list[tuple[str, Any]]:
+    """The events as (name, JSON), each on two lines and a blank one."""
+    found = []
+    for block in said.split(b"\n\n")[:-1]:
+        name, data = block.split(b"\n")
+        found.append((name.removeprefix(b"event: ").decode(), json.loads(data.removeprefix(b"data: "))))
+    assert said == b"" or said.endswith(b"\n\n")
+    return found
+
+
+_SAID: list[tuple[str, Any]] = [
+    ("messageStart", {"role": "assistant", "p": "ab"}),
+    ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "é \ud83d\ude00"}}),
+    ("messageStop", {"stopReason": "end_turn"}),
+    ("metadata", {"usage": {"inputTokens": 3, "outputTokens": 1, "totalTokens": 4}, "metrics": {"latencyMs": 1}}),
+]
+_BROKEN = "contentBlockDelta", b'{"contentBlockIndex":0,"delta":{"text":"broken"}}'
+_CONVERSE = b"".join(_event_of(kind, json.dumps(said).encode()) for kind, said in _SAID)
+
+
+def test_events_of_converse_pass_by_name_and_payload() -> None:
+    expected = b"".join(b"event: %b\ndata: %b\n\n" % (kind.encode(), json.dumps(said).encode()) for kind, said in _SAID)
+    assert _conversed(_CONVERSE, []) == expected == reframed(_CONVERSE)
+    assert _conversed(_CONVERSE, list(range(1, len(_CONVERSE)))) == expected
+    assert ConverseFraming.content_type.startswith(b"text/event-stream")
+
+
+_names = st.sampled_from([kind for kind, _ in _SAID] + ["contentBlockStart", "contentBlockStop", "new"])
+_payload = st.dictionaries(st.text(max_size=5), st.text(max_size=20) | st.integers(), max_size=3)
+
+
+@given(st.lists(st.tuples(_names, _payload, _headers), max_size=6), st.data())
+def test_events_of_converse_are_botocores_at_random_cuts(events, data) -> None:
+    stream = b"".join(
+        _event_of(kind, json.dumps(payload, ensure_ascii=False).encode(), more) for kind, payload, more in events
+    )
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    buffer = EventStreamBuffer()
+    buffer.add_data(stream)
+    theirs = [(message.headers[":event-type"], json.loads(message.payload)) for message in buffer]
+    assert _read(_conversed(stream, cuts)) == theirs == [(kind, payload) for kind, payload, _ in events]
+
+
+@needs_fixtures
+def test_recorded_streams_of_converse_at_random_cuts() -> None:
+    chance, seen = random.Random(11), 0
+    for row in rows("bedrock.converse-stream"):
+        data = b64decode(row["response_b64"])
+        said = _conversed(data, [])
+        assert said == reframed(data) == _conversed(data, list(range(1, len(data))))
+        for _ in range(10):
+            cuts = sorted(chance.randrange(len(data)) for _ in range(chance.randrange(1, 30)))
+            assert _conversed(data, cuts) == said
+        theirs: list[tuple[str, Any]] = [pair for event in aws_events(row) for pair in event.items()]
+        assert [name for name, _ in _read(said)] == [name for name, _ in theirs]
+        reader = converse.reader(True)
+        *_, last = [*reader.feed(said), *reader.close()]
+        assert isinstance(last, Ended)
+        usage = aws_message(aws_events(row)).get("usage")
+        assert (last.usage and last.usage.output_tokens) == (usage and usage["outputTokens"])
+        seen += 1
+    assert seen == 9
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("throttlingException", 429),
+        ("ThrottlingException", 429),
+        ("modelStreamErrorException", 502),
+        ("internalServerException", 500),
+        ("validationException", 400),
+        ("serviceUnavailableException", 503),
+        ("somethingNewException", 502),
+    ],
+)
+def test_an_exception_of_converse_keeps_its_name_and_is_the_end(kind: str, status: int) -> None:
+    said = _conversed(_CONVERSE + _exception(kind, 'no "more"') + _CONVERSE, [40, 41, len(_CONVERSE) + 3])
+    before = _conversed(_CONVERSE, [])
+    assert said.startswith(before)
+    assert _read(said.removeprefix(before)) == [(kind, {"message": 'no "more"'})]
+    assert _failed(said.removeprefix(before)) == (status, 'no "more"')
+
+
+def _failed(said: bytes) -> tuple[int, str]:
+    """What the reader of Converse makes of an error that is all of a stream."""
+    reader = converse.reader(True)
+    [event] = [*reader.feed(said), *reader.close()]
+    assert isinstance(event, Failed), event
+    return event.status, event.message
+
+
+_ERROR = {":message-type": "error"}
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (frame(_ERROR | {":error-code": "InternalError", ":error-message": "gone"}, b""), (502, "gone")),
+        (frame(_ERROR | {":error-code": "Throttling", ":error-message": "slow"}, b""), (429, "slow")),
+        (frame(_ERROR, b""), (502, "The upstream failed.")),
+        (frame({":message-type": "exception"}, b"not json"), (502, "The upstream failed.")),
+        (_exception("throttlingException", ""), (429, "The upstream failed.")),
+    ],
+)  # fmt: skip
+def test_errors_of_converse_that_say_little(message: bytes, expected: tuple[int, str]) -> None:
+    assert _failed(_conversed(message + _CONVERSE, [])) == expected
+    assert _failed(_conversed(message, list(range(1, len(message))))) == expected
+
+
+@pytest.mark.parametrize("end", [1, 11, 12, 40, len(_event_of(*_BROKEN)) - 1])
+def test_a_cut_message_of_converse_is_an_error(end: int) -> None:
+    before = _conversed(_CONVERSE, [])
+    said = _conversed(_CONVERSE + _event_of(*_BROKEN)[:end], [])
+    assert said.startswith(before)
+    assert _failed(said.removeprefix(before)) == (500, "The upstream's event stream was cut off inside an event.")
+
+
+def test_a_stream_of_converse_that_ends_between_messages_says_no_more() -> None:
+    start = _event_of("messageStart", b'{"role":"assistant"}')
+    assert [name for name, _ in _read(_conversed(start, []))] == ["messageStart"]  # the reader misses the stop
+
+
+@pytest.mark.parametrize("at", [0, 5, 9, 14, 60, len(_event_of(*_BROKEN)) - 2])
+def test_a_damaged_byte_is_an_error_of_converse(at: int) -> None:
+    damaged = bytearray(_event_of(*_BROKEN))
+    damaged[at] ^= 0x40
+    before = _conversed(_CONVERSE, [])
+    said = _conversed(_CONVERSE + bytes(damaged) + _CONVERSE, [])
+    assert said.startswith(before)
+    assert _failed(said.removeprefix(before))[0] == 500
+    assert b"broken" not in said.removeprefix(before)
+
+
+def test_line_ends_in_names_and_payloads_do_not_end_an_event() -> None:
+    said = _conversed(_event_of("message\nStop\r", b'{\r\n "stopReason":\n\n"end_turn"\r}\n'), [])
+    assert _read(said) == [("message Stop", {"stopReason": "end_turn"})]
+    assert _read(_conversed(_exception("a\nb", "x\ny"), [])) == [("a bException", {"message": "x\ny"})]
+
+
+@given(st.binary(max_size=200))
+def test_nothing_raises_of_converse(data: bytes) -> None:
+    said = _conversed(data, [])
+    assert said == b"" if not data else _failed(said)[0] == 500

@@ -46,4 +46,5 @@ def test_a_probe_is_a_request_that_the_platform_serves(name, model):
     assert target(name, "https://host.example", (protocol, operation), model).startswith("https://host.example/")
     limits = [body.get(key) for key in ("max_tokens", "max_completion_tokens", "max_output_tokens")]
     limits.append(body.get("generationConfig", {}).get("maxOutputTokens"))
+    limits.append(body.get("inferenceConfig", {}).get("maxTokens"))
     assert operation.startswith(("embed", "batch")) or 1 <= max(limit or 0 for limit in limits) <= 16

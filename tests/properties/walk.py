@@ -1,189 +1,213 @@
-"""Two tenants, their accounts and keys, on two real gateways; what each key was given is kept beside, and changes at
-random with them."""
+"""Random steps through two gateways; after each request, what it did at the upstream is held against what its key was
+given, by the rules of this folder alone.
+"""
 
-import os
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+import asyncio
+import re
+from collections import Counter
+from contextlib import suppress
 from random import Random
 from typing import Any
+from urllib.parse import quote
 
-from msgspec import structs
+import httpx
+from sqlalchemy import select
 
-from gateway.core.domain import Account, Caller
-from gateway.core.sealing import Sealer
-from gateway.core.services import accounts, keys, pools, tenants
-from gateway.core.services.reach import Reach
-from tests.support.installation import BASES, Site
+from gateway.core import models as m
+from gateway.core.names import session_name
+from gateway.local.sandbox import Row, Rule
+from tests.properties import naming, world
+from tests.properties.naming import Meaning
+from tests.properties.realm import GROUPS, MODELS, Key, Realm
+from tests.support.installation import Site
 
-EVERYTHING = Reach(everything=True)
-MODELS = ("claude-sonnet-4-5", "claude-opus-4-1", "gpt-5", "gemini-2.5-pro", "gemma3:12b")
-GIVEN = (
-    *(("*",),) * 5,
-    ("claude-*",),
-    ("claude-opus-*", "gpt-*"),
-    ("g*",),
-    ("gpt-5",),
-)
-PLATFORMS = (
-    *(("*",),) * 4,
-    ("claude",),
-    ("openai", "gemini"),
-    ("claude-console", "openai"),
-    ("bedrock", "openai-responses", "claude-ccr"),
-    (),
-)
-_FORMS: Mapping[str, Mapping[str, Any]] = {
-    "azure-openai": {"options": {"api_version": "2024-10-21"}},
-    "bedrock": {"options": {"region": "us-east-1"}},
-}
-_AT_ONCE = timedelta(0)
-_TIMEOUTS = {"connect": 5, "first_event": 0.6, "stream_idle": 0.6, "total": 0.6}
+TROUBLES = (
+    "error-429", "error-429-retry-after-2", "error-500", "error-502", "error-529", "error-401", "error-403",
+    "error-400-credit", "error-400", "error-404-model", "drop", "cut-1", "stall-2", "first-error-529",
+)  # fmt: skip
+SESSIONS = ("s-1", "s-2")
+SEGMENTS = (*("",) * 5, "openai", "switch", *GROUPS)
+ALIASES = ("fast", "fast", "smart", "openai:smart")
+REACHED = Counter[str]()
 
 
-class Key:
-    """`caller` is what it was given, as the operator said it last."""
+class Walk:
+    """Random steps; after each request, what it did at the upstream is held against what its key was given."""
 
-    def __init__(self, caller: Caller, secret: str) -> None:
-        self.caller = caller
-        self.secret = secret
-        self.enabled = True
+    def __init__(self, site: Site, realms: list[Realm], random: Random) -> None:
+        self.site, self.realms, self.random = site, realms, random
+        self.done: dict[str, tuple[str, Meaning | None, dict[str, set[str]]]] = {}
+        """Request → its key, what it means, and the accounts it may have been tried at, each with the names of the
+        models there."""
+        self.responses: dict[str, tuple[str, str]] = {}
+        """Response → the key that got it and the account that made it."""
+        self.sessions: dict[str, bytes | str | None] = {}
 
-
-class Realm:
-    """One tenant, with what is in it."""
-
-    def __init__(self, site: Site, tenant_id: str, pool_ids: Sequence[str], random: Random, number: int) -> None:
-        self.site = site
-        self.tenant_id = tenant_id
-        self.pools = pool_ids
-        self.accounts: dict[str, Account] = {}
-        self.keys: list[Key] = []
-        self._random = random
-        self._number = number
-
-    @classmethod
-    async def make(cls, site: Site, random: Random, number: int) -> "Realm":
-        async with site.sessions.begin() as session:
-            tenant = await tenants.create(session, {"name": os.urandom(6).hex()})
-            await session.flush()
-            made = [await pools.create(session, tenant.id, {"name": name}) for name in ("one", "two")]
-            await session.flush()
-            names = [pool.id for pool in made]
-        return cls(site, tenant.id, names, random, number)
-
-    def _some(self, values: Sequence[str]) -> list[str]:
-        return self._random.sample(values, self._random.randint(0, len(values)))
-
-    async def add_account(self, platform: str) -> None:
-        random = self._random
-        self._number += 1
-        suffix = f"{self._number:04d}"
-        credentials = (
-            {"access_key_id": f"AKIA{suffix}", "secret_access_key": "secret"}
-            if platform == "bedrock"
-            else {"api_key": f"sk-upstream-{suffix}"}
-        )
-        values: dict[str, Any] = {
-            "name": f"{platform} {suffix}",
-            "base_url": self.site.sandbox.url + BASES.get(platform, ""),
-            "provider": random.choice(("deepseek", platform)),
-            "models": list(random.choice(GIVEN)),
-            "model_map": self._map(),
-            "pools": self._some(self.pools),
-            "priority": random.choice((1, 50, 50)),
-            "explicit_only": platform == "claude-ccr",
-            "timeouts": _TIMEOUTS,
-            **_FORMS.get(platform, {}),
-        }
-        made = await self.site.account(platform, tenant_id=self.tenant_id, credentials=credentials, **values)
-        self.accounts[made] = structs.replace(
-            Account(made, self.tenant_id, suffix, platform, "", {}),
-            **{name: values[name] for name in ("provider", "model_map", "priority", "explicit_only")},
-            models=tuple(values["models"]),
-            pools=tuple(values["pools"]),
-        )
-
-    def _map(self) -> dict[str, str]:
-        if self._random.random() < 0.5:
-            return {}
-        return {self._random.choice(MODELS): self._random.choice(("mapped-a", "claude-mapped", *MODELS))}
-
-    async def add_key(self) -> None:
-        values = self._given()
-        key_id, secret = await self.site.new_key(tenant_id=self.tenant_id, **values)
-        caller = Caller(key_id, self.tenant_id, "")
-        self.keys.append(Key(structs.replace(caller, **_frozen(values)), secret))
-
-    def _given(self) -> dict[str, Any]:
-        random = self._random
+    async def step(self) -> None:
+        realm, random = self.random.choice(self.realms), self.random
         chance = random.random()
-        return {
-            "platforms": list(random.choice(PLATFORMS)),
-            "models": list(random.choice(GIVEN)),
-            "groups": ["*"],
-            "pools": [random.choice(self.pools)] if chance < 0.2 else [],
-            "account_id": random.choice(list(self.accounts)) if 0.2 <= chance < 0.3 and self.accounts else None,
-        }
+        if chance < 0.7:
+            working = [key for key in realm.keys if key.enabled and key.caller.platforms]
+            await self.ask(realm, random.choice(working if working and random.random() < 0.9 else realm.keys))
+        elif chance < 0.77:
+            await realm.change_account(random.choice(list(realm.accounts)))
+        elif chance < 0.81:
+            await realm.switch_account(random.choice(list(realm.accounts)))
+        elif chance < 0.82:
+            gone = random.choice(list(realm.accounts))
+            if all(key.caller.account_id != gone for key in realm.keys):
+                platform = realm.accounts[gone].platform
+                await realm.delete_account(gone)
+                await realm.add_account(platform)
+        elif chance < 0.86:
+            await realm.change_key(random.choice(realm.keys))
+        elif chance < 0.89:
+            await realm.change_group()
+        elif chance < 0.93:
+            self.trouble()
+        else:
+            self.site.sandbox.rules([])
+            await realm.heal()
 
-    async def change_account(self, account_id: str) -> None:
-        random = self._random
-        match random.choice(("priority", "pools", "models", "model_map", "explicit_only")):
-            case "priority":
-                values: dict[str, Any] = {"priority": random.randint(1, 100)}
-            case "pools":
-                values = {"pools": self._some(self.pools)}
-            case "models":
-                values = {"models": list(random.choice(GIVEN))}
-            case "model_map":
-                values = {"model_map": self._map()}
-            case _:
-                values = {"explicit_only": not self.accounts[account_id].explicit_only}
-        async with self.site.sessions.begin() as session:
-            row = await accounts.find(session, EVERYTHING, account_id, lock=True)
-            await accounts.change(session, Sealer(self.site.settings.master_key_bytes), row, values)
-        self.accounts[account_id] = structs.replace(self.accounts[account_id], **_frozen(values))
-        await self.site.reload()
+    def trouble(self) -> None:
+        numbers = [one.name for realm in self.realms for one in realm.accounts.values()]
+        rules = [
+            Rule(self.random.choice(TROUBLES), credential=f"*{number}", times=self.random.randint(1, 3))
+            for number in self.random.sample(numbers, len(numbers) // 2)
+        ]
+        self.site.sandbox.rules(rules)
 
-    async def switch_account(self, account_id: str) -> None:
-        enabled, draining = self._random.choice(((False, False), (True, True), (True, False), (True, False)))
-        async with self.site.sessions.begin() as session:
-            row = await accounts.find(session, EVERYTHING, account_id, lock=True)
-            await accounts.switch(session, row, enabled=enabled, draining=draining)
-        self.accounts[account_id] = structs.replace(self.accounts[account_id], enabled=enabled, draining=draining)
-        await self.site.reload()
+    def written(self) -> str:
+        random = self.random
+        bare = random.choice((*MODELS, *ALIASES))
+        left = random.choice(("claude", "openai", "OpenAI", "ccr", "gemini", "bedrock", "deepseek", "azure-openai"))
+        return random.choice(_FORMS).format(b=bare, l=left, g=random.choice(GROUPS))
 
-    async def delete_account(self, account_id: str) -> None:
-        async with self.site.sessions.begin() as session:
-            row = await accounts.find(session, EVERYTHING, account_id, lock=True)
-            await accounts.delete(session, Sealer(self.site.settings.master_key_bytes), row)
-        del self.accounts[account_id]
-        await self.site.reload()
+    async def ask(self, realm: Realm, key: Key) -> None:
+        random = self.random
+        named = self.written()
+        path, body = _body(random.choice(_KINDS), named, stream=random.random() < 0.5)
+        protocol, segment = _protocol(path), "" if "deployments" in path else random.choice(SEGMENTS)
+        headers = {"x-api-key": key.secret}
+        previous = session = ""
+        if random.random() < 0.4:
+            session = headers["x-session-id"] = random.choice(SESSIONS)
+        if path == "/v1/responses" and self.responses and random.random() < 0.5:
+            own = [one for one, (owner, _) in self.responses.items() if owner == key.caller.key_id]
+            previous = random.choice(own if own and random.random() < 0.6 else list(self.responses))
+            body["previous_response_id"] = previous
+        prefix = f"/{segment}" if segment else ""
+        said = self.said(realm, key, segment, named)
+        allowed = {} if said is None else self.allowed(key, said)
+        name = self.site.gate.prefix_of(realm.tenant_id) + session_name(
+            realm.tenant_id, key.caller.key_id, session, protocol
+        )
+        if session:
+            assert await self.site.gate.redis.get(name) == self.sessions.get(name), "another has written it"
+        bill, seen = self.site.sandbox.bill(), self.site.sandbox.sandbox.seen
+        bill.clear()
+        seen.clear()
+        async with self.site.http.stream(
+            "POST", random.choice(self.site.gateways).url + prefix + path, headers=headers, json=body
+        ) as answer:
+            text = ""
+            with suppress(httpx.RemoteProtocolError):  # the upstream broke off
+                text = (await answer.aread()).decode()
+        REACHED[str(answer.status_code)] += 1
+        async with asyncio.timeout(8):
+            while len(bill.rows) < len(seen):
+                await asyncio.sleep(0.01)
+        calls = list(bill.rows)
+        REACHED["calls"] += len(calls)
+        REACHED["failovers"] += len({call.credential for call in calls}) > 1
+        REACHED["by alias"] += bool(calls) and said is not None and said.aliased
+        REACHED["next targets"] += len({call.model for call in calls}) > 1
+        if session:
+            self.sessions[name] = await self.site.gate.redis.get(name)
+        self.check(key, allowed, calls, previous, answer)
+        self.done[answer.headers["x-request-id"]] = key.caller.key_id, said, allowed
+        if path == "/v1/responses" and answer.status_code == 200 and (found := _RESPONSE.search(text)):
+            maker = next(one.id for one in realm.accounts.values() if one.name == calls[-1].credential)
+            self.responses[found[0]] = key.caller.key_id, maker
 
-    async def change_key(self, key: Key) -> None:
-        """Other permissions, another secret, or off and on."""
-        what = self._random.choice(("given", "rotate", "switch" if key.enabled else "given"))
-        if not key.enabled:
-            what = "switch"
-        async with self.site.sessions.begin() as session:
-            row = await keys.find(session, EVERYTHING, key.caller.key_id, lock=True)
-            if what == "given":
-                values = self._given()
-                await keys.change(session, row, values)
-                key.caller = structs.replace(key.caller, **_frozen(values))
-            elif what == "rotate":
-                key.secret = (await keys.rotate(session, self.site.settings.peppers, row, _AT_ONCE)).reveal()
-            else:
-                key.enabled = not key.enabled
-                await keys.switch(session, row, enabled=key.enabled)
-        await self.site.reload()
+    def said(self, realm: Realm, key: Key, segment: str, named: str) -> Meaning | None:
+        """What the key asks for, by the rules of this folder; None for what it may not ask."""
+        slugs, groups = {one.provider for one in realm.accounts.values()}, realm.named
+        where = naming.place(segment, groups)
+        said = naming.meaning(named, slugs, where.group, groups)
+        barred = any(naming.refused(segment, named, key.caller.groups, groups).values())
+        if said is None or barred or not key.enabled or not naming.fits_any(said.model, key.caller.models):
+            return None
+        return said
 
-    async def heal(self) -> None:
-        gate = self.site.gate
-        await gate.redis.delete(gate.prefix_of(self.tenant_id) + "state")
-        for one in self.site.gateways:
-            one.gate.states.replace({}, one.gate.states.written())
-            one.gate.reached.clear()
+    def allowed(self, key: Key, said: Meaning) -> dict[str, set[str]]:
+        """Of all realms' accounts, with the upstream's names of the models."""
+        found: dict[str, set[str]] = {}
+        for one in (one for realm in self.realms for one in realm.accounts.values() if one.enabled):
+            for way in said.ways:
+                if world.given_to(key.caller, one) and world.asked_of(one, way):
+                    found.setdefault(one.id, set()).add(one.model_map.get(way.model, way.model))
+        return found
+
+    def check(
+        self, key: Key, allowed: dict[str, set[str]], calls: list[Row], previous: str, answer: httpx.Response
+    ) -> None:
+        accounts = {one.name: one for other in self.realms for one in other.accounts.values()}
+        for call in calls:
+            account = accounts[call.credential]
+            assert account.id in allowed, (account, key.caller)
+            assert call.model in allowed[account.id]
+        if previous:
+            owner, maker = self.responses[previous]
+            if owner != key.caller.key_id:
+                assert not calls
+                assert answer.status_code != 200
+            assert all(accounts[call.credential].id == maker for call in calls)
+            REACHED["continued"] += bool(calls)
+
+    async def rows(self) -> None:
+        """The ledger says the same of every request."""
+        await self.site.settled(15)
+        ids = [realm.tenant_id for realm in self.realms]
+        async with self.site.sessions() as session:
+            found = (await session.execute(select(m.Request).where(m.Request.tenant_id.in_(ids)))).scalars().all()
+        assert found
+        for row in found:
+            key_id, said, allowed = self.done[row.request_id]
+            assert said is not None
+            assert (row.key_id, row.model_asked) == (key_id, said.model)
+            for attempt in row.attempts:
+                assert attempt["model"] in allowed[attempt["account_id"]]
 
 
-def _frozen(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+_FORMS = (*("{b}",) * 8, "{l},{b}", "{l}:{b}", "models/{b}", "{l}, {b}", "{g}@{b}", "{g}@{b}", "models/{g}@{l},{b}")
+_RESPONSE = re.compile(r"resp_[A-Za-z0-9]+")
+_KINDS = ("messages", "messages", "chat", "responses", "responses", "gemini", "azure", "count")
+
+
+def _protocol(path: str) -> str:
+    if "/messages" in path:
+        return "anthropic"
+    if path.endswith("/responses"):
+        return "openai_responses"
+    return "gemini" if "v1beta" in path else "openai_chat"
+
+
+def _body(kind: str, named: str, *, stream: bool) -> tuple[str, dict[str, Any]]:
+    messages = [{"role": "user", "content": "Hello"}]
+    chat: dict[str, Any] = {"model": named, "messages": messages, "stream": stream}
+    match kind:
+        case "messages":
+            return "/v1/messages", {**chat, "max_tokens": 9}
+        case "count":
+            return "/v1/messages/count_tokens", {"model": named, "messages": messages}
+        case "chat":
+            return "/v1/chat/completions", chat
+        case "responses":
+            return "/v1/responses", {"model": named, "input": "Hello", "stream": stream}
+        case "azure":
+            return f"/openai/deployments/{quote(named, safe='')}/chat/completions?api-version=2024-10-21", chat
+        case _:
+            action = "streamGenerateContent?alt=sse" if stream else "generateContent"
+            contents = [{"role": "user", "parts": [{"text": "Hello"}]}]
+            return f"/v1beta/models/{quote(named, safe='')}:{action}", {"contents": contents}

@@ -1,12 +1,12 @@
 """The rules of permission, written anew from the contract, and worlds to hold the gateway against them.
 
-Nothing here asks the gateway what a key may do: names are read, patterns matched and accounts judged by this file's own
-few lines, so that a mistake in the gateway's predicate is not a mistake of its test too.
+Nothing here asks the gateway what a key may do: accounts are judged by this file's own few lines (and names read by
+those of `naming`), so that a mistake in the gateway's predicate is not a mistake of its test too.
 """
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from random import Random
 from typing import Any
@@ -16,73 +16,19 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from gateway.core.domain import Account, Caller, Limit, Proxy
+from gateway.core.groups import Alias, Group, Target
 from gateway.core.secret import Secret
 from gateway.core.state import FOR_EVER, State
 from gateway.platforms import PLATFORMS
+from gateway.platforms.platform import Speech
+from gateway.platforms.target import speech
+from gateway.protocols.codec import Endpoint
+from tests.properties.naming import ALL, Groups, Way, fits_any, platforms_given
 
 NOW = 1_700_000_000.0
 MINE, FOREIGN = "ten_mine", "ten_foreign"
 
 # ---------------------------------------------------------------- the contract, restated
-
-CLAUDE = {"claude-official", "claude-console", "claude-ccr", "bedrock"}
-OPENAI = {"openai", "azure-openai", "openai-responses"}
-ALL = CLAUDE | OPENAI | {"gemini", "ollama"}
-SYNONYMS = {"claude": CLAUDE, "openai": OPENAI, "gemini": {"gemini"}}
-
-
-def fits(name: str, pattern: str) -> bool:
-    """`*` is anything, `?` one character, `[abc]` one of these; case counts."""
-    if not pattern:
-        return not name
-    head, rest = pattern[0], pattern[1:]
-    if head == "*":
-        return fits(name, rest) or (name != "" and fits(name[1:], pattern))
-    if head == "[" and "]" in rest[1:]:
-        some, _, after = rest.partition("]")
-        return name != "" and name[0] in some and fits(name[1:], after)
-    return name != "" and head in {"?", name[0]} and fits(name[1:], rest)
-
-
-def fits_any(name: str, patterns: Collection[str]) -> bool:
-    return any(fits(name, pattern) for pattern in patterns)
-
-
-def platforms_given(names: Collection[str]) -> set[str]:
-    """What a key's `platforms` stand for. A family's name beats a platform's; nothing is nothing."""
-    given: set[str] = set()
-    for name in names:
-        given |= ALL if name == "*" else SYNONYMS.get(name, {name} & ALL)
-    return given
-
-
-class Meaning(Struct, frozen=True):
-    """What a model's name says."""
-
-    model: str
-    platforms: frozenset[str] = frozenset(ALL)
-    provider: str = ""
-    explicit: bool = False
-
-
-def meaning(written: str, slugs: Collection[str]) -> Meaning | None:
-    """Section "Naming a model", 2, 4 and 5: no tenant has groups or aliases yet. None: it is no name."""
-    name = written.removeprefix("models/")
-    if "," in name:
-        left, right = (part.strip() for part in name.split(",", 1))
-        left = "claude-ccr" if left.lower() == "ccr" else left.lower()
-        asked = SYNONYMS.get(left, {left} & ALL)
-        if not asked or not right:
-            return None
-        return Meaning(right.removeprefix("models/"), frozenset(asked), "", True)
-    if ":" in name:
-        left, right = name.split(":", 1)
-        bare = right.removeprefix("models/")
-        if right and left in ALL:
-            return Meaning(bare, frozenset({left}), "", True)
-        if right and left in slugs:
-            return Meaning(bare, frozenset(ALL), left, True)
-    return Meaning(name)
 
 
 def given_to(caller: Caller, account: Account) -> bool:
@@ -95,13 +41,15 @@ def given_to(caller: Caller, account: Account) -> bool:
     )
 
 
-def asked_of(account: Account, said: Meaning) -> bool:
-    """Whether these words of a client can mean the account."""
+def asked_of(account: Account, way: Way) -> bool:
+    """Whether this way may lead to the account."""
     return (
-        account.platform in said.platforms
-        and said.provider in {"", account.provider}
-        and (said.explicit or not account.explicit_only)
-        and (said.model in account.model_map or _serves(account, said.model))
+        account.platform in way.platforms
+        and way.provider in {"", account.provider}
+        and (not way.pool or way.pool in account.pools)
+        and way.account in {"", account.id}
+        and (way.explicit or not account.explicit_only)
+        and (way.model in account.model_map or _serves(account, way.model))
     )
 
 
@@ -116,17 +64,43 @@ def family(model: str) -> str:
     return next((word for word in ("opus", "sonnet", "haiku") if "claude" in low and word in low), low)
 
 
-def is_up(
-    account: Account, model: str, states: Mapping[tuple[str, str], State], now: float, *, bound: bool, alone: bool
-) -> bool:
-    """On, in time, not draining, and under no state of its own or of its way out. `model`: its upstream's name.
-    `alone`: there is no other, so that an overload does not matter."""
+def can_serve(account: Account, model: str, endpoint: Endpoint, stream: bool) -> bool:
+    """Whether its platform does this kind of thing in any protocol: the rest is translation's. Tokens are counted for
+    whom it can answer. Who asks for a stream of what comes in one piece is not translated."""
+    platform, own = PLATFORMS[account.platform], (endpoint.protocol, endpoint.action or endpoint.operation)
+    kinds = {endpoint.operation, "generate"} if endpoint.operation == "count" else {endpoint.operation}
+    streams = stream and endpoint.operation == "generate"
+    return any(
+        speech(platform, account, model, *asked, streams) is not Speech.NONE
+        for asked in _ASKED
+        for kind in kinds
+        if _KINDS.get(asked[1], asked[1]) == kind and (asked == own or kind == "generate" or not stream)
+    )
+
+
+_KINDS = {
+    "batchEmbedContents": "embed",
+    "chat": "generate",
+    "converse": "generate",
+    "countTokens": "count",
+    "embedContent": "embed",
+    "embeddings": "embed",
+    "generateContent": "generate",
+    "streamGenerateContent": "generate",
+}
+#: All that any of them serves: Claude on Vertex is asked in Anthropic's protocol.
+_ASKED = frozenset[tuple[str, str]]().union(*(platform.serves for platform in PLATFORMS.values()))
+
+
+def is_up(account: Account, model: str, states: Mapping[tuple[str, str], State], now: float, *, bound: bool) -> bool:
+    """On, in time, not draining, and under no state of its own or of its way out that keeps it from everybody.
+    `model`: its upstream's name."""
     if not account.enabled or (account.expires_at is not None and account.expires_at <= now):
         return False
     if account.draining and not bound:
         return False
     own = [states.get((account.id, scope)) for scope in ("account", f"family:{family(model)}", f"model:{model}")]
-    if any(one is not None and one.until > now and not (one.soft and alone) for one in own):
+    if any(one is not None and one.until > now and not one.soft for one in own):
         return False
     out = states.get((account.proxy.id, "account")) if account.proxy else None
     return out is None or out.until <= now
@@ -210,8 +184,22 @@ LEFTS = (
     "deep",
     *SLUGS,
 )
-PREFIXES = ("", "/claude", "/openai", "/gemini", "/compat_mode", "/compat", "/claude/compat_mode", "/openai/compat")
-GROUPS = ("team", "Claude", "secret", "OPENAI", "pool_a")
+SEGMENTS = (*("",) * 5, "claude", "openai", "gemini", "switch", *("team",) * 3, "default", "secret", "Claude", "OPENAI")
+GROUPS = ("default", "team", "secret", "claude", "openai", "claude-sonnet-4-5", "gpt-5", "Claude")
+ALIASES = (
+    "fast",
+    "smart",
+    "*",
+    "fa*",
+    "gpt-?",
+    "claude-*",
+    "gpt-5",
+    "[cg]*",
+    "x,y",
+    "openai:gpt-5",
+    "deepseek:*",
+    "?ast",
+)
 _KEY = Secret("sk-upstream")
 _CREDENTIALS: Mapping[str, Sequence[tuple[Mapping[str, Secret], Mapping[str, Any]]]] = {
     "bedrock": (
@@ -291,20 +279,48 @@ def callers(draw: st.DrawFn, known: int) -> Caller:
         name="",
         platforms=draw(st.one_of(_EVERY, _EVERY, some(LEFTS))),
         models=draw(st.one_of(_EVERY, some(PATTERNS))),
-        groups=draw(st.sampled_from((("*",), (), ("team",), ("t*", "claude")))),
+        groups=draw(st.sampled_from((*(("*",),) * 5, (), ("team",), ("t*", "claude"), ("default", "?ecret")))),
         pools=draw(st.one_of(_NOTHING, some(POOLS, 2))),
         account_id=draw(st.one_of(*(st.none(),) * 5, one)),
+    )
+
+
+@st.composite
+def groups(draw: st.DrawFn, known: int) -> Groups:
+    """Of the one tenant; now and then of another one too. One draw: there are many in a world."""
+    random = Random(draw(st.integers(0, 1 << 30)))
+    made: list[Group] = []
+    for name in random.sample(GROUPS, random.choice((0, 4, 6, 8))):
+        matches = random.sample(ALIASES, random.randint(0, 8))
+        aliases = tuple(Alias(match, _targets(random, known)) for match in matches)
+        made.append(Group(f"grp_{name}", MINE, name, random.random() < 0.85, aliases))
+    return Groups(made, random.choice(("", *(one.name for one in made))))
+
+
+def _targets(random: Random, known: int) -> tuple[Target, ...]:
+    places: Sequence[dict[str, str]] = (
+        *({},) * 3,
+        {"platform": random.choice((*sorted(ALL), "claude", "openai", "gemini", "ccr"))},
+        {"provider": random.choice(("deepseek", "openrouter", "openai", "gone"))},
+        *({"pool_id": random.choice((*POOLS, "pool_gone"))} for _ in range(2)),
+        {"account_id": f"acct_{random.randint(0, known)}"},
+    )
+    return tuple(
+        Target(random.choice(MEANT), weight=random.randint(1, 9), **random.choice(places))
+        for _ in range(random.choice((1, 1, 2, 3)))
     )
 
 
 _FORMS = (
     *("{b}",) * 14, *("{l},{b}",) * 3, *("{l}:{b}",) * 3, " {l} , {b} ", "models/{b}", "models/{l},{b}",
     "{l},models/{b}", "{l}:models/{b}", "{l},{l}:{b}", "{l}:{l}:{b}", "{l},{l},{b}", "models/models/{b}",
-    "{l}@{b}", "{l}/{b}",
+    "{l}@{b}", "{l}/{b}", *("{g}@{b}",) * 3, "models/{g}@{b}", "{g}@{l},{b}", "{g}@{l}:{b}", "{g}@models/{b}",
+    "{g}@{g}@{b}",
 )  # fmt: skip
 
 
-_LIKELY = (*MODELS, *("claude-sonnet-4-5", "claude-opus-4-1", "gpt-5", "gemma3:12b") * 6)
+MEANT = (*MODELS, *("claude-sonnet-4-5", "gpt-5") * 20)
+_LIKELY = (*MODELS, *("claude-sonnet-4-5", "claude-opus-4-1", "gpt-5", "gemma3:12b") * 6, *("fast", "smart") * 20)
 
 
 @st.composite
@@ -312,7 +328,7 @@ def names(draw: st.DrawFn) -> str:
     """A model's name in every form that clients write, and in forms that only attackers do."""
     bare, left = draw(st.sampled_from(_LIKELY)), draw(st.sampled_from(LEFTS))
     form = draw(st.sampled_from(_FORMS))
-    return form.format(b=bare, l=left)
+    return form.format(b=bare, l=left, g=draw(st.sampled_from(GROUPS)) if "{g}" in form else "")
 
 
 @st.composite
@@ -326,7 +342,7 @@ def states(draw: st.DrawFn, known: int) -> dict[tuple[str, str], State]:
 
 
 class Request(Struct, frozen=True):
-    """What a client sends. `group`: of its path, "" for none."""
+    """What a client sends. `group`: what stands for it in the path, "" for nothing."""
 
     path: str
     body: bytes
@@ -355,8 +371,8 @@ _AZURE = "/openai/deployments/{m}/chat/completions"
 @st.composite
 def requests(draw: st.DrawFn, written: str) -> Request:
     path = draw(st.sampled_from((*_PATHS, *_PATHS, *_IN_PATH, _AZURE, "/gemini/v1/chat")))
-    group = draw(st.sampled_from((*("",) * 30, *GROUPS)))
-    prefix = f"/{group}" if group else draw(st.sampled_from(PREFIXES))
+    group = draw(st.sampled_from(SEGMENTS))
+    prefix = (f"/{group}" if group else "") + draw(st.sampled_from(("", "", "/compat_mode", "/compat")))
     body: dict[str, Any] = {"contents": []} if "v1beta" in path or "/v1/models" in path else {"messages": []}
     if path == "/gemini/v1/chat" or path == _AZURE:
         prefix = group = ""

@@ -44,6 +44,8 @@ DELTAS = b"".join(
     )
 )
 END = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 40, "input_tokens": None})
+FIGURES = event("message_delta", delta={}, usage={"output_tokens": 40})
+REASON = event("message_delta", delta={"stop_reason": "end_turn"})
 STOP = event("message_stop")
 OPENING = Usage(7, 5, 18, 12, 1, 0)
 
@@ -69,6 +71,16 @@ def test_a_stream_reads_the_same_however_it_is_cut(cuts):
         ((START, END, STOP[:-2]), Usage(7, 5, 18, 12, 40, 0), True, True),
         ((START, END, STOP[:-4]), Usage(7, 5, 18, 12, 40, 0), True, False),
         ((START, event("message_delta", delta={}), STOP), OPENING, False, True),
+        # The figures and the stop reason in two deltas, in either order, or no stop reason at all: the stop makes them
+        # the last ones. Without figures of a delta, or without the stop, they are not.
+        ((START, FIGURES, REASON, STOP), Usage(7, 5, 18, 12, 40), True, True),
+        ((START, REASON, FIGURES, STOP), Usage(7, 5, 18, 12, 40), True, True),
+        ((START, FIGURES, STOP), Usage(7, 5, 18, 12, 40), True, True),
+        ((START, END, REASON, STOP), Usage(7, 5, 18, 12, 40), True, True),
+        ((START, FIGURES, REASON), Usage(7, 5, 18, 12, 40), False, False),
+        ((START, REASON, STOP), OPENING, False, True),
+        ((START, FIGURES, event("message_delta", usage={"output_tokens": -1}), REASON, STOP), None, False, True),
+        ((START, FIGURES, START, REASON, STOP), OPENING, False, True),
         (
             (START, event("message_delta", delta={}, usage={"output_tokens": 9})),
             Usage(7, 5, 18, 12, 9, 0),
@@ -226,6 +238,9 @@ WHOLE = Usage(7, 5, 18, 12, 40)
         # Where the events say nothing of the end, the count stands in.
         ((START, DELTAS), BEDROCK, Usage(7, 5, 30, 0, 40), True, ""),
         ((DELTAS,), {"inputTokenCount": 3, "outputTokenCount": 2}, Usage(3, output_tokens=2), True, ""),
+        # What came in two deltas is the last word all the same, so the count is a check.
+        ((START, FIGURES, REASON), BEDROCK, WHOLE, True, ""),
+        ((START, FIGURES, REASON), BEDROCK | {"outputTokenCount": 41}, WHOLE, False, "disputed_usage"),
         ((DELTAS,), {"inputTokenCount": 3}, None, False, ""),
         ((DELTAS,), {"inputTokenCount": 3, "outputTokenCount": -2}, None, False, "absurd_usage"),
         ((START, event("message_delta", usage={"output_tokens": -1})), BEDROCK, None, False, "absurd_usage"),

@@ -1,4 +1,4 @@
-"""Members put and dropped in a body's bytes: a table, and agreement with a dict over drawn objects and layouts."""
+"""Members and elements put and dropped in a body's bytes: tables, and agreement with a dict or a list that is drawn."""
 
 import json
 import time
@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.protocols.codec import InvalidBody
-from gateway.protocols.edits import edited
+from gateway.protocols.edits import edited, relisted
+from gateway.protocols.spans import elements, splice
 
 
 @pytest.mark.parametrize(
@@ -116,3 +117,37 @@ def test_it_is_linear() -> None:
         return min(taken)
 
     assert seconds(400_000) < 40 * max(seconds(40_000), 0.001)
+
+
+@pytest.mark.parametrize(
+    ("body", "gone", "at", "expected"),
+    [
+        (b"[1 , 2]", {0}, None, b"[2]"),
+        (b"[ 1 , 2 ]", {1}, None, b"[ 1 ]"),
+        (b"[1, 2 ,3]", {1}, None, b"[1, 3]"),
+        (b"[1,2,3]", {1, 2}, None, b"[1]"),
+        (b"[ 1,2 ]", {0, 1}, None, b"[  ]"),
+        (b"[1, 2]", set[int](), 0, b"[0,1, 2]"),
+        (b"[1, 2]", set[int](), 1, b"[1,0, 2]"),
+        (b"[1, 2 ]", set[int](), 2, b"[1, 2,0 ]"),
+        (b"[ ]", set[int](), 0, b"[0 ]"),
+        (b"[1,2]", {1}, 2, b"[1,0]"),
+        (b"[1,2]", {0}, 1, b"[0,2]"),
+        (b"[1,2]", {0, 1}, 2, b"[0]"),
+    ],
+)
+def test_elements_are_put_and_dropped(body: bytes, gone: set[int], at: int | None, expected: bytes) -> None:
+    span = (0, len(body))
+    put = None if at is None else b"0"
+    assert splice(body, relisted(span, elements(body, span, ""), gone, put, at or 0)) == expected
+
+
+@given(st.lists(_values, max_size=6), st.sets(st.integers(0, 5)), st.integers(0, 6), st.booleans(), _blanks)
+def test_they_are_what_a_list_would_be(value: list[Any], gone: set[int], at: int, puts: bool, blank: str) -> None:
+    body = f"[{','.join(f'{blank}{json.dumps(each)}{blank}' for each in value)}]".encode()
+    span = (0, len(body))
+    gone = {number for number in gone if number < len(value)}
+    result = splice(body, relisted(span, elements(body, span, ""), gone, b'"new"' if puts else None, at))
+    kept: list[list[Any]] = [[] if number in gone else [each] for number, each in enumerate(value)]
+    kept.insert(at, ["new"] if puts else [])
+    assert json.loads(result) == [each for some in kept for each in some]

@@ -201,6 +201,24 @@ def test_the_limit_of_the_output(body, limit):
 
 
 @pytest.mark.parametrize(
+    ("body", "answers"),
+    [
+        (b"{}", 1),
+        (b'{"generationConfig":{"candidateCount":3}}', 3),
+        (b'{"generation_config":{"candidate_count":4}}', 4),
+        (b'{"generationConfig":{"candidate_count":5,"candidateCount":2}}', 5),
+        (b'{"generationConfig":{"candidateCount":2},"generation_config":{"candidateCount":6}}', 6),
+        (b'{"generationConfig":{"candidateCount":null}}', 1),
+        (b'{"generationConfig":{"candidateCount":0}}', 1),
+        (b'{"generationConfig":{"candidateCount":1000000}}', 128),
+        (b'{"candidateCount":3}', 1),
+    ],
+)
+def test_the_number_of_answers(body, answers):
+    assert peek("generateContent", body).answers == answers
+
+
+@pytest.mark.parametrize(
     ("action", "body", "renamed"),
     [
         ("generateContent", b'{"contents":[{"model":"a"}]}', None),
@@ -248,6 +266,7 @@ def test_the_model_of_the_body_is_shown_bare():
         (b'{"requests":[],"requests":[]}', "requests"),
         (b'{"requests":[{"model":7}]}', "model"),
         (b'{"generationConfig":{"maxOutputTokens":1,"maxOutputTokens":9}}', "maxOutputTokens"),
+        (b'{"generationConfig":{"candidateCount":1,"candidateCount":9}}', "candidateCount"),
         (b'{"requests":[' + b"{}," * 10_000 + b"{}]}", "requests"),
         (b"[]", None),
         (b"", None),

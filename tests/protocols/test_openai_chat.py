@@ -195,6 +195,33 @@ def test_include_usage(options, asked):
 
 
 @pytest.mark.parametrize(
+    ("members", "answers"),
+    [
+        ({}, 1),
+        ({"n": None}, 1),
+        ({"n": 1}, 1),
+        ({"n": 5}, 5),
+        ({"n": 5.0, "stream_options": {"include_usage": True}}, 5),
+        ({"n": 0}, 1),
+        ({"n": -3}, 1),
+        ({"n": 2.5}, 1),
+        ({"n": True}, 1),
+        ({"n": "7"}, 1),
+        ({"n": 10**9}, 128),
+        ({"metadata": {"n": 5}}, 1),
+    ],
+)
+def test_the_number_of_answers(members, answers):
+    assert CODEC.peek(GENERATE, json.dumps({"model": "m", **members}).encode()).answers == answers
+
+
+def test_a_number_of_answers_that_is_given_twice_is_refused():
+    with pytest.raises(InvalidBody) as caught:
+        CODEC.peek(GENERATE, b'{"n":1,"n":9}')
+    assert caught.value.field == "n"
+
+
+@pytest.mark.parametrize(
     ("body", "asking"),
     [
         (b'{"model":"m","stream":true}', b'{"stream_options":{"include_usage":true},"model":"m","stream":true}'),

@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 
-from gateway.protocols.codec import Failure, Problem, Usage
+from gateway.protocols.codec import Failure, InvalidBody, Problem, Usage
 from gateway.protocols.openai_responses import CODEC
 from tests.protocols.cuts import at, listen, pieces, places, state
 
@@ -185,6 +185,39 @@ def test_the_event_of_a_broken_stream():
     assert (
         json.loads(CODEC.stream_error(Problem(500, "internal", "x")).split(b"data: ")[1])["response"]["created_at"] == 0
     )
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"background": False},
+        {"background": None},
+        {"background": "true"},
+        {"background": 1},
+        {"metadata": {"background": True}},
+        {"input": [{"background": True}]},
+    ],
+)
+def test_what_is_no_background_response_passes(members):
+    assert CODEC.peek(GENERATE, json.dumps({"model": "m", "input": "x", **members}).encode()).model == "m"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        b'"background":true',
+        b'"background" : true ,"stream":true',
+        b'"b\\u0061ckground":true',
+        b'"background":false,"background":true',
+        b'"background":true,"background":false',
+        b'"background":true,"store":true,"previous_response_id":"resp_1"',
+    ],
+)
+def test_a_background_response_is_refused(members):
+    with pytest.raises(InvalidBody) as caught:
+        CODEC.peek(GENERATE, b'{"model":"m",' + members + b"}")
+    assert caught.value.field == "background"
 
 
 SEALED = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA-1=="}

@@ -9,6 +9,7 @@ SHARED = {
     "__init__",
     "codec",
     "edits",
+    "foreign",
     "framing",
     "openai_errors",
     "problems",

@@ -3,12 +3,13 @@
 import json
 import re
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.protocols.codec import InvalidBody
-from gateway.protocols.spans import MAX_MEMBERS, elements, inner, members, splice
+from gateway.protocols.spans import MAX_MEMBERS, elements, inner, members, splice, typed
 
 WATCHED = {"model", "stream"}
 blanks = st.text(alphabet=" \t\r\n", max_size=3)
@@ -217,3 +218,24 @@ def test_spans_inside_an_object_and_an_array():
 
 def test_edits_are_made_in_one_pass():
     assert splice(b"0123456789", [(8, 9, b"E"), (0, 0, b"S"), (2, 4, b"")]) == b"S014567E9"
+
+
+class Named(msgspec.Struct):
+    name: str = ""
+
+
+named = msgspec.json.Decoder(Named)
+
+
+def test_a_value_inside_is_read_as_a_type():
+    body = b'{"a":{"name":"n","x":"\\ud83d"},"b":{"name":"\\ud83d"}}'
+    spans = members(body, ()).spans
+    assert typed(named, body, spans["a"], "a") == Named("n")
+    assert typed(named, body, spans["b"], "b") == Named("\ufffd")
+
+
+@pytest.mark.parametrize("body", [b"5", b'{"name":5}', b'{"name":"\\ud83d","name":5}', b'{"x":', b'{"x":"\\ud83d"'])
+def test_one_of_another_type_is_refused(body):
+    with pytest.raises(InvalidBody) as refused:
+        typed(named, body, (0, len(body)), "a.b")
+    assert refused.value.field == "a.b"

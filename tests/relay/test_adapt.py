@@ -10,9 +10,10 @@ from gateway.core.secret import Secret
 from gateway.protocols import CODECS
 from gateway.protocols.codec import Endpoint
 from gateway.relay.adapt import adapt
-from gateway.routing.authorise import EVERY, Route
+from gateway.routing.authorise import EVERY, Destination, Route
 from gateway.routing.call import Call
 from gateway.routing.choose import Candidate
+from gateway.routing.speaking import spoken
 
 CHAT = Endpoint("openai_chat", "generate", "/v1/chat/completions")
 CLAUDE = Endpoint("anthropic", "generate", "/v1/messages")
@@ -31,8 +32,10 @@ def adapted(
     peek = CODECS[endpoint.protocol].peek(endpoint, sent)
     account = Account("a", "ten_1", "", platform, "https://up.example", {"api_key": Secret("sk-own")})
     caller = Caller("key_1", "ten_1", "", platforms=("*",), models=("*",))
-    route = Route(caller, endpoint, model, EVERY, EVERY)
-    return adapt(call, route, peek, Candidate(account, model, 1), **more)[1]
+    route = Route(caller, endpoint, model, EVERY, (Destination(model),))
+    said = spoken(account, model, endpoint, peek.stream)
+    assert said is not None
+    return adapt(call, route, peek, Candidate(account, model, 1, said), **more)[1]
 
 
 def test_the_body_is_the_very_same_when_the_name_is() -> None:

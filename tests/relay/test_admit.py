@@ -9,18 +9,25 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
+from sqlalchemy import select
 
-from gateway.core.names import response_name
-from gateway.core.services import accounts, pools, rows, users
+from gateway.core import models as m
+from gateway.core.inspection import read_limits, reset_limits
+from gateway.core.limits import all_of
+from gateway.core.names import response_name, tag_of
+from gateway.core.prices import Price
+from gateway.core.services import accounts, keys, pools, rows, users
+from gateway.core.services import prices as versions
 from gateway.core.services.reach import Reach
 from gateway.core.state import State
 from gateway.local.sandbox import Rule
-from tests.relay.world import CHAT, MESSAGES, World, body, code_of
+from tests.relay.world import CHAT, MESSAGES, OK, Raw, World, body, code_of
 from tests.support.installation import Site
 
 
@@ -60,7 +67,7 @@ async def test_concurrency_is_exact_and_comes_back(world: World) -> None:
     account = await world.account()
     key = await world.key(limits=[{"type": "concurrency", "max": 9}])
     for _ in range(2):
-        answers = await flood(world, key, 60, "sandbox-stall-400ms")
+        answers = await flood(world, key, 60, "sandbox-stall-1500ms")
         assert refused(answers) == 51
         no = next(answer for answer in answers if answer.status_code == 429)
         assert (code_of(no), no.headers["retry-after"]) == ("concurrency_limited", "1")
@@ -92,6 +99,55 @@ async def test_key_user_and_tenant_together(site: Site) -> None:
         "user": 0,
         "tenant": 0,
     }
+
+
+@pytest.mark.parametrize("share_a_tag", [True, False])
+async def test_a_user_counts_in_each_tenant_apart(site: Site, share_a_tag: bool) -> None:
+    """Whether the counters of the two tenants lie together in Redis or not."""
+    one = await World.make(site)
+    two = await World.make(site)
+    while (tag_of(one.tenant_id) == tag_of(two.tenant_id)) is not share_a_tag:
+        two = await World.make(site)
+    both = (one, two)
+    limits = [{"type": "requests", "per": per, "max": 4} for per in ("day", {"rolling": "5h"})]
+    async with site.sessions.begin() as session:
+        roles = [users.Role(tenant_id=world.tenant_id, role="member") for world in both]
+        values = {"email": f"{os.urandom(4).hex()}@x.y", "name": "u", "limits": limits}
+        user = await users.create(session, values, roles, "x", one_time=False)
+    made = [(await world.new_key(user_id=user.id), await world.account())[0] for world in both]
+    for world, (_, key), times in zip(both, made, (6, 3), strict=True):
+        assert refused(await flood(world, key, times)) == max(0, times - 4)
+    await site.settled()
+    shown = [[(each["scope"], each["used"]) for each in await one.key_state(key)] for _, key in made]
+    assert shown == [[("user", 4)] * 2, [("user", 3)] * 2]
+    # Lifting them in one tenant leaves the other's.
+    async with site.sessions.begin() as session:
+        mine = await session.get(m.Key, made[0][0])
+        assert mine is not None
+        applying = await keys.limits_of(session, mine)
+        await reset_limits(site.gate.redis, session, one.tenant_id, applying)
+    shown = [[each["used"] for each in await one.key_state(key)] for _, key in made]
+    assert shown == [[0, 0], [3, 3]]
+
+
+async def test_each_of_several_answers_is_held_by_a_limit(world: World) -> None:
+    await world.account("openai")
+    await world.account("gemini")
+    limits = [{"type": "output_tokens", "per": "day", "max": 100, "reserve": "worst"}]
+    for path, one in (
+        (CHAT, lambda times: body("sandbox-tokens-9", CHAT, max_tokens=30, n=times)),
+        ("/v1beta/models/sandbox-tokens-9:generateContent", lambda times: {
+            "contents": [{"parts": [{"text": "Hello"}]}],
+            "generationConfig": {"maxOutputTokens": 30, "candidateCount": times},
+        }),
+    ):  # fmt: skip
+        headers = {"x-api-key": await world.key(limits=limits)}
+        got = await world.site.http.post(path, headers=headers, json=one(4))
+        assert got.status_code == 429, "120 tokens may come"
+        assert "120 output tokens" in got.text
+        got = await world.site.http.post(path, headers=headers, json=one(3))
+        assert got.status_code == 200, got.text
+        assert (await world.site.row(got.headers["x-request-id"])).output_tokens == 27
 
 
 async def test_models_and_platforms_narrow(world: World) -> None:
@@ -308,7 +364,7 @@ async def test_slots_are_exact_and_full_is_said(world: World) -> None:
     ]
     key = await world.key()
     for _ in range(2):
-        answers = await flood(world, key, 40, "sandbox-stall-400ms")
+        answers = await flood(world, key, 40, "sandbox-stall-1500ms")
         tally = Counter(answer.status_code for answer in answers)
         assert tally == {200: 7, 503: 33}
         no = next(answer for answer in answers if answer.status_code == 503)
@@ -541,6 +597,53 @@ async def test_weights_hold(world: World) -> None:
     assert (await world.ask(key)).headers["x-poolgate-account"] == none
 
 
+async def test_random_is_even_and_takes_no_turns(world: World) -> None:
+    pool = await _pool(world, "random")
+    members = [await world.account(pools=[pool]) for _ in range(3)]
+    later = await world.account(pools=[pool], priority=60)
+    key = await world.key(debug=True, pools=[pool])
+    for at, one in enumerate(world.site.gateways):
+        one.gate.states.turns.random.seed(at)
+    urls = everywhere(world)
+    asked = [(await world.ask(key, url=next(urls))).headers["x-poolgate-account"] for _ in range(120)]
+    used = Counter(asked)
+    assert set(used) == set(members), later
+    assert all(20 < used[one] < 60 for one in members), used
+    # Turns would give each account once in three requests.
+    assert any(first == second for first, second in itertools.pairwise(asked))
+
+
+async def test_latency_takes_the_fastest_and_asks_the_others_now_and_then(world: World, raw: Raw) -> None:
+    pool = await _pool(world, "latency")
+    members: dict[str, str] = {}
+    for seconds in (0.12, 0.0, 0.06):
+        secret = f"sk-latency-{seconds}"
+        raw.say(secret, partial(_after, seconds))
+        members[secret] = await world.account(pools=[pool], secret=secret, base_url=raw.url)
+    slowest, fastest, _ = members.values()
+    key = await world.key(debug=True, pools=[pool])
+    gate = world.site.gate
+    gate.states.turns.random.seed(7)
+    first = [(await world.ask(key)).headers["x-poolgate-account"] for _ in members]
+    assert set(first) == set(members.values()), "each is asked once, to know it"
+    used = Counter([(await world.ask(key)).headers["x-poolgate-account"] for _ in range(60)])
+    assert used[fastest] >= 50, used
+    assert used.total() - used[fastest] >= 1, "it looks around"
+    # The one that was fastest is so no more.
+    raw.say(f"sk-latency-{0.0}", partial(_after, 0.3))
+    raw.say(f"sk-latency-{0.12}", OK)
+    gate.states.turns.random.seed(7)
+    for _ in range(40):
+        await world.ask(key)
+    used = Counter([(await world.ask(key)).headers["x-poolgate-account"] for _ in range(20)])
+    assert used.most_common(1)[0][0] != fastest, (used, slowest)
+
+
+async def _after(seconds: float, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(seconds)
+    writer.write(OK)
+
+
 async def test_a_bound_key_has_no_silent_fall_back(world: World) -> None:
     pool = await _pool(world, "least_busy")
     inside = await world.account(pools=[pool])
@@ -616,6 +719,30 @@ async def test_an_accounts_concurrency_is_exact_and_given_back(world: World) -> 
     assert (await moving).headers["x-poolgate-account"] == second
     await world.site.settled()
     await world.heal()
+
+
+async def test_an_accounts_budget_is_about_the_providers_money(world: World) -> None:
+    """The multipliers of key and tenant are in the key's budget, and not in the account's: in Redis and PostgreSQL."""
+    site, model = world.site, "sandbox-tokens-9"
+    async with site.sessions.begin() as session:
+        await versions.create(session, versions.draft([Price(model, Decimal(1000), Decimal(2000))]))
+    await site.reload()
+    budget = [{"type": "budget", "per": "day", "max": "100"}]
+    account = await world.account(limits=budget)
+    key = await world.key(limits=budget, price_multiplier=Decimal(20))
+    answer = await world.ask(key, model)
+    used = answer.json()["usage"]
+    cost = used["input_tokens"] * 1_000_000 + used["output_tokens"] * 2_000_000
+    row = await site.row(answer.headers["x-request-id"])
+    assert (row.cost, row.base_cost) == (Decimal(20 * cost).scaleb(-9), Decimal(cost).scaleb(-9))
+    assert [Decimal(one["used"]) for one in await world.key_state(key)] == [row.cost]
+    async with site.sessions() as session:
+        stored = await session.get(m.Account, account)
+        assert stored is not None
+        (shown,) = await read_limits(site.gate.redis, world.tenant_id, all_of([("account", account, stored.limits)]))
+        kept = (await session.execute(select(m.CounterAmount.name, m.CounterAmount.amount))).all()
+    assert Decimal(shown["used"]) == row.base_cost
+    assert {amount for name, amount in kept if account in name} == {cost}
 
 
 # ------------------------------------------------------------------ what one account alone knows

@@ -13,14 +13,18 @@ from sqlalchemy import select
 
 from gateway.core import changes
 from gateway.core import models as m
-from gateway.core.domain import Caller
+from gateway.core.domain import Caller, Tenant
+from gateway.core.errors import GatewayError, Unauthenticated
 from gateway.core.keys import Peppers, new_key
 from gateway.core.names import CUT_CHANNEL
 from gateway.core.services import keys, teams, tenants, users
 from gateway.core.services.reach import Reach
+from gateway.core.snapshot import build
+from gateway.protocols import CODECS
 from gateway.relay import authenticate as module
 from gateway.relay import background
-from gateway.relay.authenticate import Keys
+from gateway.relay.authenticate import Keys, authenticate, unkeyed
+from gateway.routing.call import Call
 from tests.relay.world import MESSAGES, World, body, code_of
 from tests.support.installation import Site, environ_of, serving
 
@@ -258,6 +262,102 @@ async def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         await cache.caller(f"unknown {at}")
     assert len(cache._callers) == len(cache._unknown) == 10
     assert not cache._reading
+
+
+# ------------------------------------------------------------------ who presents no key
+
+
+OWN = Tenant("ten_1", "default", ollama_key_id="key_1")
+OTHER = Tenant("ten_2", "other", ollama_key_id="key_2")
+HERE = [(b"host", b"localhost:8080")]
+
+
+async def _nothing() -> bytes:
+    return b""
+
+
+def asking(
+    headers: list[tuple[bytes, bytes]], peer: str = "127.0.0.1", protocol: str = "ollama", query: bytes = b""
+) -> Call:
+    endpoint = CODECS[protocol].endpoints[0]
+    header = dict(reversed(headers))
+    return Call("req_1", 0, 0, endpoint, endpoint.path, query, headers, header, peer, _nothing)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LocalHost:11434", "127.0.0.1", "127.0.0.1:8080", "127.1.2.3", "[::1]", "[::1]:80"]
+)
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
+def test_a_process_of_this_machine_needs_no_key(host: str, peer: str) -> None:
+    assert unkeyed(asking([(b"host", host.encode())], peer), build(0, [OTHER, OWN], (), ())) is OWN
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        asking(HERE, "10.0.0.1"),
+        asking(HERE, "::ffff:10.0.0.1"),
+        asking(HERE, ""),
+        asking(HERE, "unknown"),
+        asking([]),
+        asking([*HERE, (b"host", b"localhost")]),
+        *(asking([(b"host", name)]) for name in (
+            b"", b"example.org", b"localhost.example.org", b"example.org:127.0.0.1", b"127.0.0.1.example.org",
+            b"localhost.", b"0.0.0.0", b"128.0.0.1", b"::1", b"[::1", b"localhost:", b"localhost:80\n", b"u@localhost",
+        )),
+        *(asking([*HERE, (name, b"")]) for name in (
+            b"origin", b"sec-fetch-site", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"forwarded", b"via",
+        )),
+        *(asking([*HERE, (name, b"")]) for name in (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")),
+        asking(HERE, query=b"a=b&key="),
+        *(asking(HERE, protocol=protocol) for protocol in CODECS if protocol != "ollama"),
+    ],
+    ids=lambda call: f"{call.endpoint.protocol} {call.client_ip} {call.headers} {call.query}",
+)  # fmt: skip
+def test_nobody_else_goes_without_a_key(call: Call) -> None:
+    assert unkeyed(call, build(0, [OWN, OTHER], (), ())) is None
+
+
+@pytest.mark.parametrize("tenants", [[], [OTHER], [Tenant("ten_1", "default"), OTHER]])
+def test_the_setting_is_off_unless_the_default_tenant_has_it(tenants: list[Tenant]) -> None:
+    assert unkeyed(asking(HERE), build(0, tenants, (), ())) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [
+        (caller(), None),
+        (None, "key_missing"),
+        (Caller("key_1", "ten_2", "of another tenant"), "key_missing"),
+        (Caller("key_1", "ten_1", "", enabled=False), "key_disabled"),
+        (Caller("key_1", "ten_1", "", expires_at=-1.0), "key_expired"),
+        (Caller("key_1", "ten_1", "", allowed_ips=("10.0.0.0/8",)), "ip_forbidden"),
+    ],
+)
+async def test_the_key_that_stands_in_is_under_its_own_rules(found: Caller | None, code: str | None) -> None:
+    asked: list[str] = []
+
+    async def find_named(key_id: str) -> Caller | None:
+        asked.append(key_id)
+        return found
+
+    cache = Keys(PEPPERS, Store().find, find_named)
+    call = asking(HERE)
+    for _ in range(3):
+        if code is None:
+            assert await authenticate(call, cache, build(0, [OWN], (), ())) is found
+            assert (call.key_id, call.tenant_id) == ("key_1", "ten_1")
+        else:
+            with pytest.raises(GatewayError) as caught:
+                await authenticate(call, cache, build(0, [OWN], (), ()))
+            assert caught.value.code == code
+    assert asked == ["key_1"]
+    cache.forget("key", "key_1")
+    with pytest.raises(Unauthenticated):
+        await authenticate(asking(HERE), cache)
+    if found is not None:
+        await cache.named("key_1")
+        assert asked == ["key_1"] * 2
 
 
 # ------------------------------------------------------------------ two gateways

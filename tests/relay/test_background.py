@@ -2,6 +2,8 @@
 
 import asyncio
 
+from gateway.core.services import groups
+from gateway.core.services.reach import Reach
 from gateway.core.state import State, encode
 from gateway.relay import background
 from tests.relay.world import World
@@ -74,3 +76,23 @@ async def test_the_settle_gives_back_what_a_stopped_move_took(world: World) -> N
     assert (await asking).status_code == 200
     await world.site.settled()
     assert [await world.slots(one) for one in (account, other)] == [0, 0]
+
+
+async def test_groups_are_followed(world: World) -> None:
+    """Made, activated and deleted: every gateway knows within two seconds."""
+    gate, reach = world.site.gate, Reach(everything=True)
+
+    async def known(name: str | None) -> None:
+        async with asyncio.timeout(2):
+            while gate.snapshot.active.get(world.tenant_id) != name:
+                await asyncio.sleep(0.02)
+
+    async with gate.sessions.begin() as session:
+        group = await groups.create(session, world.tenant_id, {"name": "fast"})
+        await groups.activate(session, group)
+    await known("fast")
+    assert gate.snapshot.group(world.tenant_id, "fast") == groups.opened(group)
+    async with gate.sessions.begin() as session:
+        await groups.delete(session, await groups.find(session, reach, group.id, lock=True))
+    await known(None)
+    assert gate.snapshot.group(world.tenant_id, "fast") is None

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.domain import Limit, Period
-from gateway.core.prices import max_output, priced, shipped
+from gateway.core.prices import Price, Table, max_output, priced, shipped
 from gateway.protocols.codec import Endpoint, Peek, Usage
 from gateway.relay import estimate as module
 from gateway.relay.estimate import LEAST_OUTPUT, PROMPT_CAP, UNKNOWN_OUTPUT, Estimate, Means, prompt_tokens
 from gateway.routing.choose import Candidate
+from gateway.routing.speaking import Spoken
 from tests.routing.test_choose import account, route
 
 AT = 1_790_000_000.0
@@ -24,7 +26,7 @@ TABLE = shipped()
 
 
 def candidate(model: str, platform: str = "claude-console") -> Candidate:
-    return Candidate(account("a", platform=platform), model, 50)
+    return Candidate(account("a", platform=platform), model, 50, Spoken("anthropic", "generate"))
 
 
 def made(
@@ -37,6 +39,8 @@ def made(
     multiplier: str = "1",
     named: str = "",
     platform: str = "claude-console",
+    answers: int = 1,
+    table: Table = TABLE,
 ) -> Estimate:
     endpoint = Endpoint("anthropic", operation, "/v1/messages")
     asking = route(named or models[0], caller={"price_multiplier": multiplier}, endpoint=endpoint)
@@ -44,11 +48,12 @@ def made(
     if mean:
         means.add("key_1", asking.model, int(mean))
     offered = [candidate(model, platform) for model in models]
-    return Estimate(asking, Peek(asking.model, max_tokens=asked), prompt, offered, means, TABLE, AT)
+    peek = Peek(asking.model, max_tokens=asked, answers=answers)
+    return Estimate(asking, peek, prompt, offered, means, table, AT)
 
 
-def limit(kind: Any, reserve: Any = "expected") -> Limit:
-    return Limit(kind, 10**9, Period("minute", 60), reserve=reserve)
+def limit(kind: Any, reserve: Any = "expected", scope: Any = "key") -> Limit:
+    return Limit(kind, 10**9, Period("minute", 60), reserve=reserve, scope=scope)
 
 
 # The prompt
@@ -137,6 +142,14 @@ def test_the_means_are_bounded_and_those_that_are_used_stay(monkeypatch: pytest.
     assert means.of("key_1", "m50") == 0
 
 
+def test_the_mean_is_that_of_one_answer() -> None:
+    means = Means()
+    means.add("key_1", "m", 3000, 3)
+    assert means.of("key_1", "m") == 1000
+    means.add("key_1", "m", 2000)
+    assert means.of("key_1", "m") == 1200
+
+
 # Tokens
 
 
@@ -189,6 +202,25 @@ def test_a_deployment_writes_as_much_as_what_it_was_asked_for_as() -> None:
     assert made(128_000, models=("my-deployment",), named=SONNET).output("worst") == 8192
 
 
+@pytest.mark.parametrize(
+    ("asked", "mean", "reserve", "output"),
+    [
+        (100, 0, "worst", 500),
+        (None, 0, "worst", 5 * 8192),
+        (128_000, 0, "worst", 5 * 8192),
+        (100, 0, "expected", 500),
+        (None, 0, "expected", 5 * LEAST_OUTPUT),
+        (None, 2000, "expected", 5 * 4000),
+    ],
+)
+def test_each_of_several_answers_is_reserved(asked: int | None, mean: float, reserve: Any, output: int) -> None:
+    found = made(asked, mean=mean, answers=5)
+    assert [found.output(reserve) for _ in range(2)] == [output] * 2
+    assert found.under(limit("tokens", reserve)) == 1000 + output, "the prompt is read once"
+    assert found.under(limit("output_tokens", reserve)) == output
+    assert found.under(limit("budget", reserve)) == price(SONNET, output)
+
+
 @pytest.mark.parametrize("reserve", ["expected", "worst"])
 def test_what_writes_nothing(reserve: Any) -> None:
     embed = made(None, operation="embed")
@@ -222,6 +254,22 @@ def test_money_is_that_of_the_dearest(multiplier: str) -> None:
     assert found.under(limit("budget", "worst")) == price(SONNET, 8192, multiplier) > price(HAIKU, 8192, multiplier)
     assert found.under(limit("budget")) == price(SONNET, LEAST_OUTPUT, multiplier)
     assert made(10, models=(HAIKU,)).under(limit("budget", "worst")) == price(HAIKU, 10)
+
+
+@pytest.mark.parametrize(("multiplier", "key"), [("1", 1), ("3", 3), ("0", 0)])
+def test_the_budget_of_an_account_knows_no_multiplier(multiplier: str, key: int) -> None:
+    found = made(10, multiplier=multiplier)
+    plain = price(SONNET, 10)
+    assert found.under(limit("budget", scope="account")) == plain > 0
+    assert found.under(limit("budget")) == key * plain
+    assert found.under(limit("budget", scope="account")) == plain
+
+
+def test_the_counting_of_tokens_costs_nothing() -> None:
+    rates = Price(SONNET, Decimal(3), Decimal(15), per_request=Decimal("0.01"))
+    paid = Table("t", "USD", (rates,))
+    assert made(10, operation="count", table=paid).under(limit("budget")) == 0
+    assert made(10, operation="embed", table=paid).under(limit("budget")) > 10_000_000
 
 
 def test_what_has_no_price_costs_nothing_yet_and_the_others_count() -> None:

@@ -212,6 +212,7 @@ async def test_a_cut_before_the_first_byte_is_an_error_answer(world: World) -> N
     assert (no.status_code, code_of(no)) == (401, "key_disabled")
     row = await world.site.row(no.headers["x-request-id"])
     assert (row.status, row.error_code) == (401, "key_disabled")
+    assert (row.usage_source, row.input_tokens > 0) == ("estimated", True), "the upstream had the prompt"
     await empty(world, account)
 
 

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from gateway.core import paces
 from gateway.core.learned import decode
+from gateway.core.names import pace_name
+from gateway.relay import learning
+from gateway.relay.background import TELL
 from gateway.routing.latency import SAMPLES
 from tests.relay.world import MESSAGE, OK, Raw, World, answer
 
@@ -122,3 +126,34 @@ async def test_nothing_is_learned_from_a_failure_but_a_timeout(world: World, raw
     peers = gate.states.latencies.of(kind)
     assert peers is not None
     assert peers.mean(account) == pytest.approx(0.3, abs=0.25)
+
+
+async def test_times_are_told_to_operators_and_end_by_themselves(world: World, raw: Raw) -> None:
+    (account,) = (await accounts(world, raw, "sk-told-1")).values()
+    key = await world.key()
+    gate = world.site.gate
+    kind = (world.tenant_id, "sandbox-echo", "generate", False)
+    raw.say("sk-told-1", OK)
+    before = time.time()
+    await world.ask(key)
+    name = gate.prefix_of(world.tenant_id) + pace_name(kind, time.time())
+    async with asyncio.timeout(TELL + 3):
+        while not (held := await gate.redis.hgetall(name)):
+            await asyncio.sleep(0.05)
+    assert set(held) == {gate.journal.instance}
+    told = paces.merged(held.values(), time.time())
+    peers = gate.states.latencies.of(kind)
+    assert peers is not None
+    assert (set(told), told[account].mean, told[account].slow) == ({account}, peers.mean(account), False)
+    assert before < told[account].at < time.time()
+    assert 7100 < await gate.redis.ttl(name) <= 7200
+    # What is not new is not written again; while Redis is away it waits.
+    await gate.redis.delete(name)
+    await learning.tell(gate)
+    assert not await gate.redis.exists(name)
+    await world.ask(key)
+    gate.scripts.drop("for the test")
+    await learning.tell(gate)
+    async with asyncio.timeout(TELL + 5):
+        while not await gate.redis.exists(name):
+            await asyncio.sleep(0.05)

@@ -1,17 +1,22 @@
 """Listening to an exchange: tokens, their source, the row's price."""
 
+import asyncio
 import gzip
 import json
 import zlib
+from decimal import Decimal
 
 import pytest
 
+from gateway.core.domain import Capture
 from gateway.core.ledger import Attempt, Row
-from gateway.core.prices import cost, shipped
+from gateway.core.prices import Price, Table, cost, shipped
+from gateway.core.services import prices as versions
 from gateway.protocols import CODECS
 from gateway.protocols.codec import Reader, Sampled, Share, Usage
 from gateway.relay.estimate import prompt_tokens
 from gateway.relay.meter import Tap, finish, measured
+from gateway.relay.recording import Recording
 from tests.relay.world import CHAT, Raw, World, answer
 
 ANTHROPIC = CODECS["anthropic"]
@@ -46,14 +51,28 @@ def test_a_copy_is_decoded(encoding: bytes, data: bytes) -> None:
     assert made.usage == Usage(input_tokens=3, output_tokens=2)
 
 
-@pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"br"])
-def test_what_cannot_be_decoded_does_no_harm(encoding: bytes) -> None:
-    made = reader()
+@pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"br", b"zstd", b"compress", b"gzip, br"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_cannot_be_decoded_is_not_read(encoding: bytes, stream: bool) -> None:
+    """It may look like an answer. The client gets it all the same, and at once: so it has begun."""
+    made = reader(stream=stream)
     tap = Tap(made, encoding)
-    for _ in range(3):
-        tap.feed(b"\xff\x00not compressed")
+    for data in (WHOLE, b'data: {"type":"message_delta","usage":{"output_tokens":9}}\n\n', b"\xff\x00\n\n"):
+        assert tap.feed(data) == b""
+        assert made.begun
     made.close()
-    assert made.usage is None
+    assert (made.usage, made.usage_final, made.characters) == (None, False, 0)
+    assert measured(made, row()) == (Usage(input_tokens=40), "estimated")
+
+
+@pytest.mark.parametrize("encoding", [b"br", b"identity"])
+def test_what_is_recorded_is_what_is_read(encoding: bytes) -> None:
+    recording = Recording(Capture(enabled=True), b"")
+    made = reader()
+    tap = Tap(recording.over(made), encoding)
+    tap.feed(WHOLE)
+    assert made.begun
+    assert recording.task().parts[1].data == (WHOLE if encoding == b"identity" else b"")
 
 
 def test_the_source_of_the_figures() -> None:
@@ -91,6 +110,23 @@ def test_the_end_of_a_row() -> None:
     refused = row()
     finish(refused, Usage(), "none", shipped(), "1")
     assert (refused.cost, refused.unpriced, refused.input_tokens) == (None, False, 0)
+
+
+@pytest.mark.parametrize(("multiplier", "base"), [("1", None), ("2", 3_000_000), ("0", 3_000_000)])
+def test_what_it_costs_before_the_multiplier_stands_in_the_row(multiplier: str, base: int | None) -> None:
+    made = row()
+    made.platform, made.model_used = "claude-official", "claude-sonnet-4-5"
+    finish(made, Usage(input_tokens=1000), "provider", shipped(), multiplier)
+    assert (made.cost, made.base_cost) == (int(multiplier) * 3_000_000, base)
+
+
+@pytest.mark.parametrize("model", ["paid", "no-such-model"])
+def test_the_counting_of_tokens_has_no_price(model: str) -> None:
+    rates = Price("paid", Decimal(3), Decimal(15), per_request=Decimal("0.01"))
+    made = row()
+    made.platform, made.model_used = "claude-official", model
+    finish(made, Usage(), "provider", Table("t", "USD", (rates,)), "2", billed=False)
+    assert (made.cost, made.base_cost, made.unpriced, made.price_version) == (0, None, False, None)
 
 
 def test_a_deployment_costs_what_the_client_s_name_for_it_costs() -> None:
@@ -203,6 +239,52 @@ async def test_what_is_measured_arrives_in_the_ledger(world: World, raw: Raw, st
     found = await world.site.row(got.headers["x-request-id"])
     assert (found.input_tokens, found.output_tokens, found.usage_source) == (90, 40, "provider")
     assert (found.audio_tokens, found.image_tokens, found.server_tool_calls) == (42, 20, 3)
+
+
+@pytest.mark.parametrize("per_request", [None, Decimal("0.01")])
+async def test_the_counting_of_tokens_is_a_row_that_costs_nothing(world: World, per_request: Decimal | None) -> None:
+    model = "sandbox-echo"
+    if per_request is not None:
+        model = "sandbox-tokens-11"
+        rates = Price(model, Decimal(3), Decimal(15), per_request=per_request)
+        async with world.site.sessions.begin() as session:
+            await versions.create(session, versions.draft([rates]))
+        await world.site.reload()
+    await world.account()
+    key = await world.key(limits=[{"type": "budget", "per": "day", "max": "1"}])
+    asked = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
+    got = await world.site.http.post("/v1/messages/count_tokens", headers={"x-api-key": key}, json=asked)
+    assert got.status_code == 200, got.text
+    found = await world.site.row(got.headers["x-request-id"])
+    assert (found.cost, found.unpriced, found.usage_source, found.input_tokens) == (0, False, "provider", 0)
+    assert [one["used"] for one in await world.key_state(key)] == ["0"]
+
+
+async def test_a_stream_that_cannot_be_read_passes_at_once(world: World, raw: Raw) -> None:
+    """In an encoding that nobody asked for, and that is not known here."""
+    await world.account("openai", secret="sk-a", base_url=raw.url)
+    ends = asyncio.Event()
+
+    async def speak(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = b"HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\ncontent-encoding: br\r\ncontent-length: 8\r\n\r\n"
+        writer.write(head + b"\x0b\x02\x80\x00")
+        await ends.wait()
+        writer.write(b"\n\n\x00\x03")
+
+    raw.say("sk-a", speak)
+    asked = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+    asked["stream_options"] = {"include_usage": True}
+    headers = {"x-api-key": await world.key()}
+    async with world.site.http.stream("POST", CHAT, headers=headers, json=asked, timeout=5) as got:
+        parts = got.aiter_raw()
+        first = await anext(parts)
+        ends.set()
+        rest = b"".join([part async for part in parts])
+    assert first + rest == b"\x0b\x02\x80\x00\n\n\x00\x03"
+    assert got.headers["content-encoding"] == "br"
+    found = await world.site.row(got.headers["x-request-id"])
+    assert (found.usage_source, found.output_tokens) == ("estimated", 0)
+    assert found.input_tokens > 0
 
 
 async def test_absurd_figures_are_credited_to_nobody(world: World, raw: Raw) -> None:

@@ -14,11 +14,14 @@ from gateway.relay.estimate import Estimate, Means
 from gateway.relay.offer import Ask, asked, first, including, mask_of, of_account
 from gateway.routing.authorise import Route
 from gateway.routing.choose import Candidate
+from gateway.routing.speaking import Spoken
 from tests.routing.test_choose import account, route
+
+SPOKEN = Spoken("anthropic", "generate")
 
 
 def candidates(count: int, **fields: Any) -> Sequence[Candidate]:
-    return [Candidate(account(f"a{at}"), "m", 50, **fields) for at in range(count)]
+    return [Candidate(account(f"a{at}"), "m", 50, SPOKEN, **fields) for at in range(count)]
 
 
 def ask(asking: Route | None = None, offered: Sequence[Candidate] = (), leaving: str = "", held: Any = ()) -> Ask:
@@ -32,7 +35,7 @@ def requests(owner: str, scope: Any = "key", **fields: Any) -> Limit:
 
 
 def own(name: str, *limits: Limit) -> Candidate:
-    return Candidate(account(name, limits=limits), "m", 50)
+    return Candidate(account(name, limits=limits), "m", 50, SPOKEN)
 
 
 def rows(arguments: Sequence[Any], count: int) -> list[tuple[Any, ...]]:
@@ -73,10 +76,10 @@ def test_names_of_two_keys_and_of_two_kinds_never_meet() -> None:
 
 def test_flags_and_modes() -> None:
     offered = [
-        Candidate(account("a", draining=True), "m", 50, probe="account"),
-        Candidate(account("b"), "m", 50, probe="family:f", slow=True),
-        Candidate(account("c"), "m", 50, slow=True),
-        Candidate(account("d", max_concurrency=7), "m", 51),
+        Candidate(account("a", draining=True), "m", 50, SPOKEN, probe="account"),
+        Candidate(account("b"), "m", 50, SPOKEN, probe="family:f", slow=True),
+        Candidate(account("c"), "m", 50, SPOKEN, slow=True),
+        Candidate(account("d", max_concurrency=7), "m", 51, SPOKEN),
     ]
     arguments, *_ = ask(offered=offered).arguments(offered, whole=True)
     assert [row[4] for row in rows(arguments, 4)] == ["d", "pfamily:f", "s", ""]
@@ -113,7 +116,7 @@ def test_each_limit_says_how_much_the_request_is_expected_to_use() -> None:
 def test_a_callers_limit_of_a_platform_is_masked_beside_them() -> None:
     caller = route(caller={"limits": (requests("key_1", platforms=("claude-console",)),)})
     offered = [
-        Candidate(account("a", platform="claude-official", limits=(requests("a", "account"),)), "m", 50),
+        Candidate(account("a", platform="claude-official", limits=(requests("a", "account"),)), "m", 50, SPOKEN),
         own("b", requests("b", "account")),
     ]
     arguments, *_ = ask(caller, offered).arguments(offered, whole=True)
@@ -129,7 +132,7 @@ def test_a_further_attempt_counts_only_what_is_new_and_gives_back_what_it_leaves
     made = ask(caller, [before])
     held = made.arguments([before], whole=True)[1]
     assert [one.limit for one in of_account(held)] == [concurrent, tokens], "a request was made there, all the same"
-    after = Candidate(account("b", platform="claude-official"), "m", 50)
+    after = Candidate(account("b", platform="claude-official"), "m", 50, SPOKEN)
     again = ask(caller, [after], leaving="a", held=held)
     assert [one.limit for one in again.counters] == [limits[1]]
     arguments, *_ = again.arguments([after], whole=True)
@@ -170,6 +173,9 @@ def test_the_first_eight_with_the_one_that_the_session_was_seen_at() -> None:
 def test_all_where_exactly_one_is_meant() -> None:
     many = candidates(12)
     assert first(ask(route(previous_response_id="r"), many), many, None) == many
-    turns = [*candidates(10, strategy="round_robin"), *(Candidate(account(f"z{at}"), "m", 60) for at in range(5))]
+    turns = [
+        *candidates(10, strategy="round_robin"),
+        *(Candidate(account(f"z{at}"), "m", 60, SPOKEN) for at in range(5)),
+    ]
     assert len(first(ask(offered=turns), turns, None)) == 10
     assert len(first(ask(offered=turns[5:]), turns[5:], None)) == 8

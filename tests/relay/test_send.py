@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import math
 import time
 from datetime import datetime
 from typing import Any
@@ -49,7 +50,7 @@ TABLE: list[tuple[str, Said, str | None, str, tuple[float, float], tuple[int, st
     ("credit", answer(400, anthropic_error("invalid_request_error", "Your credit balance is too low to access the Anthropic API.")),  # noqa: E501
      "account", "money", (1790, 1800), (503, "no_account")),
     ("disabled", answer(400, anthropic_error("invalid_request_error", "This organization has been disabled.")),
-     "account", "disabled", (1e8, 1e10), (502, "upstream_auth_failed")),
+     "account", "disabled", (math.inf, math.inf), (502, "upstream_auth_failed")),
     ("quota", answer(429, openai_error("insufficient_quota", "insufficient_quota")),
      "account", "money", (1790, 1800), (503, "no_account")),
     ("402", answer(402, anthropic_error("billing_error")), "account", "money", (1790, 1800), (503, "no_account")),
@@ -149,8 +150,9 @@ async def test_the_table(
     assert last.ending == ("stalled" if alone[0] == 504 else "upstream_error")
 
 
-def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp() - time.time()
+def _seconds(text: str | None) -> float:
+    """Until then; null is for what does not end by itself."""
+    return math.inf if text is None else datetime.fromisoformat(text).timestamp() - time.time()
 
 
 STREAM = (

@@ -1,16 +1,20 @@
 """The tightest limit in a client's dialect."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from gateway.core.counters import counter
 from gateway.core.limits import parse
-from gateway.relay.admit import Standing
+from gateway.relay.admit import Standing, limit_reached
 from gateway.relay.standing import duration, limit_headers, tightest
 
 
-def standing(most: int, used: int, reset: float, kind: str = "requests") -> Standing:
-    per = {} if kind == "concurrency" else {"per": "minute"}
-    return Standing(counter(parse([{"type": kind, "max": most, **per}])[0], 0), used, reset)
+def standing(
+    most: int, used: int, reset: float, kind: str = "requests", per: str = "minute", at: float = 0
+) -> Standing:
+    period = {} if kind == "concurrency" else {"per": per}
+    return Standing(counter(parse([{"type": kind, "max": most, **period}])[0], at), used, reset)
 
 
 @pytest.mark.parametrize(
@@ -63,3 +67,30 @@ def test_dialects() -> None:
         (b"anthropic-ratelimit-tokens-reset", b"1970-01-01T00:00:01Z"),
     ]
     assert limit_headers("", held, 0) == limit_headers("openai", [], 0) == []
+
+
+@pytest.mark.parametrize("late", [0, 0.001, 0.4, 1.7])
+def test_a_calendars_window_ends_when_it_ends(late: float) -> None:
+    """However long the answer took since Redis said how far away that is."""
+    now = 1_790_000_000.3
+    end = 1_790_035_200
+    held = [standing(10, 3, end - now, per="day", at=now)]
+    assert dict(limit_headers("anthropic", held, now + late))[b"anthropic-ratelimit-requests-reset"] == (
+        f"{datetime.fromtimestamp(end, UTC):%Y-%m-%dT%H:%M:%SZ}".encode()
+    )
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+def test_what_is_counted_for_ever_has_no_reset(dialect: str) -> None:
+    for kind, word in (("requests", b"requests"), ("tokens", b"tokens")):
+        said = dict(limit_headers(dialect, [standing(10, 3, 86400, kind, "total")], 0))
+        assert len(said) == 2
+        assert not [name for name in said if b"reset" in name]
+        assert {value for name, value in said.items() if word in name} == {b"10", b"7"}
+
+
+def test_a_limit_for_ever_is_not_asked_for_again() -> None:
+    for per, wait, retries in (("total", 86400, False), ("minute", 20, True)):
+        error = limit_reached(standing(10, 10, wait, per=per), wait, ())
+        assert error.headers["retry-after"] == str(wait)
+        assert (error.headers.get("x-should-retry") != "false") is retries

@@ -9,16 +9,27 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gateway.core.domain import Account, Caller, Pool
+from gateway.core.domain import FAMILIES, Account, Caller, Pool
 from gateway.core.errors import GatewayError
 from gateway.core.learned import Window, learned
+from gateway.core.secret import Secret
 from gateway.core.snapshot import Snapshot, build
 from gateway.core.state import BREAKER, FOR_EVER, State
 from gateway.platforms import PLATFORMS
 from gateway.platforms.platform import Speech
 from gateway.protocols.codec import Endpoint
-from gateway.routing.authorise import EVERY, Route
-from gateway.routing.choose import Exclusion, choose, excluded, exclusions, kind_of, no_account, serving
+from gateway.routing import choose as choose_module
+from gateway.routing.authorise import EVERY, Destination, Route
+from gateway.routing.choose import (
+    Exclusion,
+    choose,
+    excluded,
+    exclusions,
+    forget_snapshots,
+    kind_of,
+    no_account,
+    serving,
+)
 from gateway.routing.latency import LOOK_REQUESTS, SAMPLES
 from gateway.routing.states import States
 
@@ -34,9 +45,10 @@ def account(name: str, **fields: Any) -> Account:
 def route(model: str = MODEL, caller: Mapping[str, Any] | None = None, **fields: Any) -> Route:
     who = Caller(**{"key_id": "key_1", "tenant_id": "ten_1", "name": "", "platforms": ("*",), **(caller or {})})
     endpoint = Endpoint("anthropic", "generate", "/v1/messages")
-    return Route(
-        **{"caller": who, "endpoint": endpoint, "model": model, "platforms": EVERY, "asked_platforms": EVERY, **fields}
-    )
+    asked = {name: fields.pop(name) for name in ("provider", "pool_id", "account_id", "explicit") if name in fields}
+    destination = Destination(model, fields.pop("asked_platforms", EVERY), **asked)
+    given = {"caller": who, "endpoint": endpoint, "model": model, "platforms": EVERY, "destinations": (destination,)}
+    return Route(**{**given, **fields})
 
 
 def snapshot(*accounts: Account) -> Snapshot:
@@ -58,14 +70,20 @@ def snapshot(*accounts: Account) -> Snapshot:
         ({}, {"caller": {"account_id": "other"}}, "key_bound_to_account"),
         ({"pools": ("p1",)}, {"caller": {"pools": ("p2",)}}, "key_bound_to_pool"),
         ({"pools": ("p1",)}, {"caller": {"pools": ("p2", "p1")}}, None),
-        ({"platform": "openai"}, {}, "needs_translation"),
+        ({"platform": "openai"}, {}, None),
+        ({"platform": "openai"}, {"endpoint": Endpoint("anthropic", "embed", "")}, None),
+        ({}, {"endpoint": Endpoint("openai_chat", "embed", "/v1/embeddings")}, "operation_not_served"),
+        ({"pools": ("p1",)}, {"pool_id": "p1"}, None),
+        ({"pools": ("p1",)}, {"pool_id": "p2"}, "not_asked_for"),
+        ({"id": "a1"}, {"account_id": "a1"}, None),
+        ({"id": "a1"}, {"account_id": "a2"}, "not_asked_for"),
         ({"enabled": False}, {}, "disabled"),
         ({"expires_at": NOW}, {}, "expired"),
         ({"expires_at": NOW + 1}, {}, None),
     ],
 )
 def test_the_predicate(held: dict[str, Any], asked: dict[str, Any], reason: str | None) -> None:
-    found = excluded(account("a", **held), route(**asked), States(), NOW)
+    found = excluded(account(held.pop("id", "a"), **held), route(**asked), States(), NOW)
     assert (found and found.reason) == reason
 
 
@@ -90,7 +108,7 @@ def order(states: States, *accounts: Account) -> list[str]:
     return [one.account.id for one in choose(route(), snapshot(*accounts), states, NOW)]
 
 
-def test_priority_then_load_then_the_longest_idle_and_the_soft_alone() -> None:
+def test_priority_then_load_then_the_longest_idle_and_the_soft_last() -> None:
     states = States()
     accounts = [
         account("soft", priority=1),
@@ -98,16 +116,17 @@ def test_priority_then_load_then_the_longest_idle_and_the_soft_alone() -> None:
         *(account(name, priority=5) for name in "abc"),
     ]
     states.set("soft", "family:sonnet", State("overloaded", NOW + 5, soft=True))
-    assert order(states, *accounts) == ["a", "b", "c", "late"]
+    assert order(states, *accounts) == ["a", "b", "c", "late", "soft"]
     for name in ("a", "a", "b"):
         states.began(name)
-    assert order(states, *accounts) == ["c", "b", "a", "late"]
+    assert order(states, *accounts) == ["c", "b", "a", "late", "soft"]
     for name in ("a", "a", "b"):
         states.ended(name)
-    assert order(states, *accounts) == ["c", "a", "b", "late"]
+    assert order(states, *accounts) == ["c", "a", "b", "late", "soft"]
+    assert [one.slow for one in choose(route(), snapshot(*accounts), states, NOW)] == [False] * 4 + [True]
     assert states.in_flight == {}
     assert order(states, accounts[0]) == ["soft"]
-    alone = choose(route(), snapshot(*accounts), states, NOW, tried={"a", "b", "c", "late"})
+    alone = choose(route(), snapshot(*accounts), states, NOW, tried={(name, 0) for name in ("a", "b", "c", "late")})
     assert [one.account.id for one in alone] == ["soft"]
 
 
@@ -123,8 +142,8 @@ def test_load_is_measured_by_slots() -> None:
     [
         ([], 404, "model_not_found"),
         ([account("a", explicit_only=True)], 404, "model_not_found"),
-        ([account("a", platform="openai")], 400, "invalid_model"),
-        ([account("a", enabled=False), account("b", platform="openai")], 503, "no_account"),
+        ([account("a", platform="bedrock")], 400, "invalid_model"),
+        ([account("a", enabled=False), account("b", platform="bedrock")], 503, "no_account"),
     ],
 )
 def test_why_there_is_none(accounts: list[Account], status: int, code: str) -> None:
@@ -151,9 +170,9 @@ def test_the_earliest_to_come_back_and_the_counts() -> None:
 
 
 def test_no_old_configuration_is_kept() -> None:
-    serving.cache_clear()
-    assert serving(snapshot(account("a")), "ten_1", MODEL) != ()
-    assert serving.cache_info().currsize == 1
+    forget_snapshots()
+    assert serving(snapshot(account("a")), route()) != ()
+    assert choose_module._serving.cache_info().currsize == 1
 
 
 # Tiers
@@ -175,7 +194,7 @@ def test_what_is_worse_comes_later_whatever_its_priority() -> None:
     ]
     found = choose(route(session="s"), snapshot(*accounts), states, NOW)
     assert [(one.account.id, one.tier) for one in found] == [
-        ("p99", 99), ("p99b", 100), ("near", 1001), ("slow", 1002), ("drains", 4001),
+        ("p99", 99), ("p99b", 100), ("near", 1001), ("slow", 1002), ("drains", 400_001),
     ]  # fmt: skip
     assert [one.account.id for one in found if one.slow] == ["slow"]
     # Its window is over: the account is as good as before.
@@ -187,7 +206,7 @@ def test_translated_after_native(monkeypatch: pytest.MonkeyPatch) -> None:
         return Speech.TRANSLATED if held.id.startswith("t") else Speech.NATIVE
 
     platform = structs.replace(PLATFORMS["claude-console"], speaks=spoken)
-    monkeypatch.setattr("gateway.routing.choose.PLATFORMS", {**PLATFORMS, "claude-console": platform})
+    monkeypatch.setattr("gateway.routing.speaking.PLATFORMS", {**PLATFORMS, "claude-console": platform})
     states = States()
     states.learn("near", "sonnet", learned((Window("tokens", used=0.96, resets_at=NOW + 9),), NOW))
     accounts = [account("t1", priority=1), account("n1", priority=90), account("near", priority=1)]
@@ -214,6 +233,153 @@ def test_a_half_open_breaker_says_its_scope() -> None:
     found = choose(route(), snapshot(account("a"), account("b"), account("c")), states, NOW)
     assert {one.account.id: one.probe for one in found} == {"a": "family:sonnet", "b": ""}
     assert {one.probe for one in choose(route("claude-opus-x"), snapshot(account("a")), states, NOW)} == {""}
+
+
+# The targets of an alias
+
+
+def led(*destinations: Destination, **fields: Any) -> Route:
+    return route("alias", destinations=destinations, **fields)
+
+
+@pytest.mark.parametrize(
+    ("destination", "served"),
+    [
+        (Destination("m"), {"console", "bedrock", "gpt", "maker"}),
+        (Destination("m", explicit=True), {"console", "bedrock", "ccr", "gpt", "maker"}),
+        (Destination("m", frozenset({"bedrock"}), explicit=True), {"bedrock"}),
+        (Destination("m", FAMILIES["claude"], explicit=True), {"console", "bedrock", "ccr"}),
+        (Destination("m", FAMILIES["claude"]), {"console", "bedrock"}),
+        (Destination("m", frozenset({"claude-ccr"}), explicit=True), {"ccr"}),
+        (Destination("m", provider="deepseek"), {"maker"}),
+        (Destination("m", frozenset({"bedrock"}), provider="deepseek"), set()),
+        (Destination("m", pool_id="p1"), {"console", "gpt"}),
+        (Destination("m", pool_id="p9"), set()),
+        (Destination("m", account_id="gpt"), {"gpt"}),
+        (Destination("m", account_id="far"), set()),
+        (Destination("n", account_id="gpt"), set()),
+    ],
+)
+def test_where_a_destination_may_lead(destination: Destination, served: set[str]) -> None:
+    accounts = [
+        account("console", models=("m",), pools=("p1", "p2")),
+        account(
+            "bedrock",
+            platform="bedrock",
+            models=(),
+            model_map={"m": "anthropic.claude-x"},
+            options={"region": "us-east-1"},
+            credentials={"bearer_token": Secret("x")},
+        ),
+        account("ccr", platform="claude-ccr", models=("m",), explicit_only=True),
+        account("gpt", platform="openai", models=("m",), pools=("p1",)),
+        account("maker", platform="openai", models=("m",), provider="deepseek"),
+        account("far", models=("m",), tenant_id="ten_2"),
+    ]
+    asked = led(destination)
+    assert {one.id for one in accounts if excluded(one, asked, States(), NOW) is None} == served
+
+
+def test_the_target_drawn_first_comes_first_whatever_is_behind_it() -> None:
+    states = States()
+    kind = kind_of(led(Destination("a")))
+    for at in range(SAMPLES):
+        for name, seconds in (("slow", 9.0), ("one", 0.1), ("two", 0.1)):
+            states.latencies.add(kind, account(name, priority=2), seconds, at)
+    accounts = [
+        account("slow", models=("a",), priority=2),
+        account("one", models=("a",), priority=100),
+        account("said otherwise", platform="openai", models=("a",), priority=1),
+        account("two", models=("b",), priority=1),
+        account("three", models=("c",), priority=1),
+        account("bound", models=("a",), priority=1, draining=True),
+        account("spared", models=("a",), priority=1),
+        account("out", models=("a",), priority=1),
+    ]
+    states.set("spared", "account", State("overloaded", NOW + 5, soft=True))
+    states.set("out", "account", State("rate_limited", NOW + 5))
+    asked = led(Destination("a"), Destination("b"), Destination("c"), session="s")
+    found = choose(asked, snapshot(*accounts), states, NOW)
+    assert [(one.account.id, one.tier, one.target, one.model) for one in found] == [
+        ("one", 100, 0, "a"),
+        ("slow", 1002, 0, "a"),
+        ("said otherwise", 2001, 0, "a"),
+        ("two", 4001, 1, "b"),
+        ("three", 8001, 2, "c"),
+        ("bound", 400_001, 0, "a"),
+        ("spared", 800_001, 0, "a"),
+    ]
+
+
+def test_an_account_of_several_targets_stands_where_it_is_best() -> None:
+    both = account("both", model_map={"b": "mapped"})
+    asked = led(Destination("claude-opus-x"), Destination("b"), Destination("claude-haiku-x", account_id="both"))
+
+    def best(states: States, *tried: int) -> list[tuple[str, int, int]]:
+        try:
+            found = choose(asked, snapshot(both), states, NOW, tried={("both", at) for at in tried})
+        except GatewayError:
+            return []
+        return [(one.model, one.target, one.tier) for one in found]
+
+    states = States()
+    assert best(states) == [("claude-opus-x", 0, 50)]
+    # What it has failed as is over, and a session does not stay with it.
+    assert best(states, 0) == [("mapped", 1, 5050)]
+    assert best(states, 0, 1) == [("claude-haiku-x", 2, 9050)]
+    assert best(states, 0, 1, 2) == []
+    states.set("both", "family:opus", State("overloaded", NOW + 5, soft=True))
+    assert best(states) == [("mapped", 1, 4050)], "what is only spared is not better than what is well"
+    states.set("both", "model:mapped", State("model", NOW + 5))
+    assert best(states) == [("claude-haiku-x", 2, 8050)]
+    states.set("both", "family:haiku", State("rate_limited", NOW + 5))
+    assert best(states) == [("claude-opus-x", 0, 800_050)]
+    states.set("both", "account", State("disabled", FOR_EVER))
+    assert best(states) == []
+
+
+def test_accounts_of_one_target_are_chosen_among_as_ever() -> None:
+    states = States()
+    accounts = [account(name, models=("a",)) for name in "xyz"] + [account("n", models=("b",))]
+    states.began("x")
+    asked = led(Destination("a"), Destination("b"))
+    assert [one.account.id for one in choose(asked, snapshot(*accounts), states, NOW)] == ["y", "z", "x", "n"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "accounts", "status", "code"),
+    [
+        ([Destination("a"), Destination("b")], [account("x", models=("c",))], 404, "model_not_found"),
+        ([Destination("a", pool_id="p")], [account("x", models=("a",))], 404, "model_not_found"),
+        (
+            [Destination("a", pool_id="p"), Destination("b")],
+            [account("x", models=("a",)), account("y", models=("b",), platform="gemini")],
+            403,
+            "platform_forbidden",
+        ),
+        (
+            [Destination("a"), Destination("b")],
+            [account("x", models=("a",), enabled=False), account("y", models=("b",), platform="gemini")],
+            503,
+            "no_account",
+        ),
+    ],
+)
+def test_why_none_of_the_targets_can_be_reached(
+    targets: list[Destination], accounts: list[Account], status: int, code: str
+) -> None:
+    with pytest.raises(GatewayError) as caught:
+        choose(led(*targets, platforms=frozenset({"claude-console"})), snapshot(*accounts), States(), NOW)
+    assert (caught.value.http_status, caught.value.code) == (status, code)
+    assert "'alias'" in caught.value.message or status != 404, "in the words of the client"
+
+
+def test_the_pool_of_a_target_decides_among_its_accounts() -> None:
+    pools = [Pool("r", "ten_1", "b", "round_robin"), Pool("l", "ten_1", "c", "latency")]
+    known = build(1, (), pools, [account(name, pools=("r", "l")) for name in "xyz"])
+    for pool, strategy in (("r", "round_robin"), ("l", "latency")):
+        asked = led(Destination("a", pool_id=pool), caller={"pools": ("r", "l") if pool == "l" else ("l", "r")})
+        assert {one.strategy for one in choose(asked, known, States(), NOW)} == {strategy}
 
 
 # Who decides
@@ -361,8 +527,8 @@ def test_what_one_key_alone_has_met_is_not_the_others_matter() -> None:
     assert caught.value.headers["retry-after"] == "30"
     other = route(caller={"key_id": "key_2"})
     assert [one.probe for one in choose(other, snapshot(only), states, NOW)] == [""]
-    # With another account to go to, it is left alone.
-    assert [one.account.id for one in choose(other, snapshot(only, account("b")), states, NOW)] == ["b"]
+    # With another account to go to, it comes last: that one may be full, or not what a response is bound to.
+    assert [one.account.id for one in choose(other, snapshot(only, account("b")), states, NOW)] == ["b", "only"]
     later = NOW + 31
     assert choose(route(), snapshot(only), states, later)[0].probe == "family:sonnet"
     assert choose(other, snapshot(only), states, later)[0].probe == ""

@@ -129,3 +129,31 @@ def test_noise_alone_makes_nobody_slow() -> None:
         peers.add(account(source.choice(names)), source.lognormvariate(-0.5, 0.6), now)
         judged[bool(peers.slow)] += 1
     assert judged[True] < 0.02 * judged.total()
+
+
+def test_what_was_told_gives_the_same_order_elsewhere() -> None:
+    here, there = Latencies(), Latencies()
+    for at in range(SAMPLES):
+        for name, seconds in (("a", 0.3), ("b", 0.2), ("c", 5.0)):
+            here.add(KIND, account(name), seconds, at)
+    ((kind, paces),) = here.untold(9)
+    there.believe(kind, paces, 9.0)
+    one, two = here.of(KIND), there.of(KIND)
+    assert one is not None
+    assert two is not None
+    assert two.slow == one.slow == {"c"}
+    assert [two.mean(name) for name in "abcd"] == [one.mean(name) for name in "abcd"]
+
+
+def test_only_what_is_new_is_given_out_and_no_more_than_is_kept() -> None:
+    latencies = Latencies()
+    kinds = [(f"ten_{at}", "f", "generate", True) for at in range(10_050)]
+    for kind in kinds:
+        latencies.add(kind, account("a"), 1.0, 0.0)
+    latencies.add(kinds[-1], account("a"), 1.0, 1.0)
+    assert [kind for kind, _ in latencies.untold(2)] == kinds[50:52]
+    assert len(latencies.untold(20_000)) == 9_998
+    assert latencies.untold(1) == []
+    latencies.add(kinds[60], account("b"), 2.0, 1.0)
+    ((kind, paces),) = latencies.untold(9)
+    assert (kind, set(paces)) == (kinds[60], {"a", "b"})

@@ -10,6 +10,7 @@ PREFIXES = {
     "/openai": ("openai", False),
     "/gemini": ("gemini", False),
     "/team": ("team", False),
+    "/switch": ("switch", False),
     "/te%20am": ("te am", False),
     "/compat": ("", True),
     "/compat_mode": ("", True),
@@ -80,6 +81,27 @@ def test_lists(prefix: str) -> None:
             match("POST", (prefix + path).encode())
 
 
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize(
+    ("tail", "name", "allow"),
+    [
+        ("/api/tags", "tags", "GET, HEAD"),
+        ("/api/show", "show", "POST"),
+        ("/api/ps", "ps", "GET"),
+        ("/api/version", "version", "GET, HEAD"),
+    ],
+)
+def test_ollamas_own(prefix: str, tail: str, name: str, allow: str) -> None:
+    for method in ("GET", "HEAD", "POST", "DELETE"):
+        if method in allow.split(", "):
+            found = match(method, (prefix + tail).encode())
+            assert (found.name, found.endpoint, (found.group, found.compat)) == (name, None, PREFIXES[prefix])
+        else:
+            with pytest.raises(NoRoute) as caught:
+                match(method, (prefix + tail).encode())
+            assert caught.value.allow == allow
+
+
 @pytest.mark.parametrize(
     ("path", "protocol", "model"),
     [
@@ -108,7 +130,8 @@ NOTHING = [
     "/v1%2Fmessages",
     "/V1/messages",
     "/a/b/v1/messages",
-    "/switch/v1/messages",
+    "/Switch/v1/messages",
+    "/team/switch/v1/messages",
     "/admin/v1/messages",
     "/Admin/v1/messages",
     "/MCP/v1/messages",
@@ -124,6 +147,14 @@ NOTHING = [
     "/openai/deployments/gpt-5",
     "/openai/deployments/gpt-5/images",
     "/te%ffam/v1/messages",
+    "/api",
+    "/api/",
+    "/api/tags/",
+    "/api/show/x",
+    "/a/b/api/tags",
+    "/api/api/tags",
+    "/v1/api/tags",
+    "/api/pull",
     "/" + "a" * 8192,
     "/%00/v1/messages/x",
 ]
@@ -163,6 +194,8 @@ def test_an_unknown_action_is_no_action(action: str) -> None:
         ("/api/nothing", {}, "", "ollama"),
         ("/api/hello", {}, "", "anthropic"),
         ("/claude/api/nothing", {b"anthropic-version": b"1"}, "", "ollama"),
+        ("/messages-of/api/tags", {b"x-goog-api-key": b"1"}, "", "ollama"),
+        ("/responses-of/api/show", {}, "", "ollama"),
         ("/embed", {}, "", "openai_chat"),
     ],
 )

@@ -68,6 +68,15 @@ def message_faults(message: dict[str, Any]) -> list[str]:
     return machine.faults
 
 
+def error_faults(body: dict[str, Any]) -> list[str]:
+    """Of the body of an error: https://docs.anthropic.com/en/api/errors"""
+    machine = _Machine()
+    machine.error(body)
+    if body.get("type") != "error" or not body.get("request_id"):
+        machine.faults.append(f"the error is {body}")
+    return machine.faults
+
+
 class _Machine:
     """new → idle → open → idle … → stopping → over."""
 

@@ -23,6 +23,11 @@ def check_one(data: bytes) -> list[str]:
     return _objects([json.loads(data)], "")
 
 
+def error_faults(body: dict[str, Any]) -> list[str]:
+    """Of the body of an error: https://cloud.google.com/apis/design/errors"""
+    return _error(body)
+
+
 def objects(data: bytes) -> list[dict[str, Any]]:
     """Those of a valid stream."""
     text = data.decode()

@@ -40,6 +40,13 @@ def check(data: bytes, action: str = "chat") -> list[str]:
     return faults
 
 
+def error_faults(body: dict[str, Any]) -> list[str]:
+    """Of the body of an error."""
+    return (
+        [] if set(body) == {"error"} and isinstance(body["error"], str) and body["error"] else [f"the error is {body}"]
+    )
+
+
 def _object(said: dict[str, Any], action: str) -> list[str]:
     faults = []
     if not isinstance(said.get("model"), str):

@@ -26,6 +26,29 @@ def check(data: bytes) -> list[str]:
     return checker.faults
 
 
+def check_one(data: bytes) -> list[str]:
+    """Of an answer in one piece: platform.openai.com/docs/api-reference/chat/object."""
+    answer = json.loads(data)
+    checker = _Checker()
+    if set(answer) - {"usage"} != FRAME or answer["object"] != "chat.completion" or len(answer["choices"]) != 1:
+        return [f"members of a completion: {answer}"]
+    choice = answer["choices"][0]
+    if set(choice) != {"index", "message", "logprobs", "finish_reason"} or choice["index"] != 0:
+        return [f"members of a choice: {choice}"]
+    checker.message(choice["message"], choice["finish_reason"])
+    if "usage" in answer:
+        checker.figures(answer["usage"])
+    return checker.faults
+
+
+def error_faults(body: dict[str, Any]) -> list[str]:
+    """Of the body of an error: platform.openai.com/docs/guides/error-codes."""
+    error = body.get("error")
+    if set(body) != {"error"} or not isinstance(error, dict) or set(error) != {"message", "type", "param", "code"}:
+        return [f"an error with other members: {body}"]
+    return [] if error["message"] and error["type"] else [f"an error without words: {error}"]
+
+
 class _Checker:
     def __init__(self) -> None:
         self.faults: list[str] = []
@@ -95,6 +118,9 @@ class _Checker:
         if self._state != "finished" or not isinstance(figures, dict):
             return self._say(f"no choices after {self._state}: {chunk}")
         self._state = "counted"
+        return self.figures(figures)
+
+    def figures(self, figures: dict[str, Any]) -> None:
         if set(figures) != FIGURES:
             self._say(f"members of the usage: {sorted(figures)}")
         numbers = [figures[name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
@@ -103,7 +129,24 @@ class _Checker:
             self._say(f"figures {figures}")
         if numbers[0] + numbers[1] != numbers[2]:
             self._say(f"the total is no sum: {figures}")
-        return None
+
+    def message(self, message: dict[str, Any], finish: str) -> None:
+        calls, content = message.get("tool_calls"), message["content"]
+        if set(message) - {"tool_calls", "reasoning_content"} != {"role", "content", "refusal", "annotations"}:
+            self._say(f"members of a message: {sorted(message)}")
+        if message["role"] != "assistant" or not (isinstance(content, str) or (content is None and calls)):
+            self._say(f"a message says nothing: {message}")
+        if not isinstance(message.get("reasoning_content", "-"), str) or message.get("reasoning_content") == "":
+            self._say("reasoning is a text")
+        if finish not in FINISH or (finish == "tool_calls" and not calls) or calls == []:
+            self._say(f"finish {finish} with calls {calls}")
+        for call in calls or ():
+            kind = call.get("type")
+            member = "arguments" if kind == "function" else "input"
+            if kind not in ("function", "custom") or set(call) != {"id", "type", kind} or not call["id"]:
+                self._say(f"members of a call: {call}")
+            elif set(call[kind]) != {"name", member} or not isinstance(call[kind][member], str):
+                self._say(f"what is called: {call}")
 
     def _choice(self, choice: dict[str, Any]) -> None:
         if set(choice) != {"index", "delta", "logprobs", "finish_reason"} or choice["index"] != 0:

@@ -40,6 +40,22 @@ def check(data: bytes) -> list[str]:
     return found.faults
 
 
+def check_one(data: bytes) -> list[str]:
+    """The violations of an answer in one piece: https://platform.openai.com/docs/api-reference/responses/object"""
+    found = _Check()
+    response = json.loads(data)
+    found.output = response.get("output", [])
+    kinds = {"completed": "response.completed", "incomplete": "response.incomplete"}
+    found.count = 2
+    found.lifecycle(kinds.get(response.get("status"), "response.failed"), response)
+    seen: set[str] = set()
+    for item in found.output:
+        found.expect(bool(item.get("id")) and item["id"] not in seen, "the id is not new")
+        seen.add(item.get("id"))
+        found.one(item)
+    return found.faults
+
+
 class _Check:
     def __init__(self) -> None:
         self.faults: list[str] = []
@@ -142,6 +158,20 @@ class _Check:
         kind = item["type"]
         said = [part["text"] for part in item[PARTS[kind][0]]] if kind in PARTS else [item[CALLS[kind][1]]]
         self.expect(said == self.finished, "an item has other texts than its parts")
+
+    def one(self, item: dict[str, Any]) -> None:
+        kind = item.get("type")
+        if kind in PARTS:
+            parts = item.get(PARTS[kind][0])
+            self.expect(isinstance(parts, list), "an item has no parts")
+            self.expect(all(isinstance(part.get("text"), str) for part in parts or ()), "a part has no text")
+            self.expect(kind != "message" or (bool(parts) and item.get("role") == "assistant"), "a message is empty")
+        elif kind in CALLS:
+            self.expect(isinstance(item.get(CALLS[kind][1]), str), "a call has no text")
+            self.expect(bool(item.get("call_id")) and bool(item.get("name")), "a call has no id or no name")
+        else:
+            self.say(f"there are no items of type {kind}")
+        self.expect(item.get("status", "completed") == "completed", "an item is done with another status")
 
     def within(self, kind: str, event: dict[str, Any], item: dict[str, Any]) -> None:
         self.expect(event.get("item_id") == item["id"], "item_id is of another item")

@@ -93,7 +93,7 @@ async def test_gemini_chat(site: Site, key: str) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"model": "sandbox-echo", "messages": []}, "translated"),
+        ({"model": "sandbox-echo", "messages": []}, "messages"),
         ({"model": "sandbox-echo", **CONTENTS, "stream": True}, "stream"),
         (CONTENTS, "no model"),
     ],

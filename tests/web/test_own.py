@@ -3,8 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from gateway.core import models as m
 from gateway.core.services import tenants
+from tests.relay.world import World
 from tests.support.installation import Site
 from tests.web.test_lists import MOMENT, get
 
@@ -53,7 +56,7 @@ async def test_usage(site: Site) -> None:
 
 async def test_lists_without_a_key_only_where_the_tenant_opened_them(site: Site) -> None:
     account = await site.account("openai", models=["named-model"])
-    lists = ("/v1/models", "/v1beta/models", "/v1/providers")
+    lists = ("/v1/models", "/v1beta/models", "/v1/providers", "/api/tags", "/api/ps")
     assert {(await site.http.get(path)).status_code for path in lists} == {401}
     tenant = await site.tenant()
 
@@ -69,9 +72,109 @@ async def test_lists_without_a_key_only_where_the_tenant_opened_them(site: Site)
         shown = await site.http.get("/v1/models")
         assert "named-model" in {one["id"] for one in shown.json()["data"]}
         assert {(await site.http.get(path)).status_code for path in lists} == {200}
+        counted = (await site.http.get("/")).json()
+        assert counted["models"]["total"] == sum(counted["models"]["byProvider"].values()) > 0
+        about = await site.http.post("/api/show", json={"model": "openai:named-model"})
+        assert (about.status_code, about.json()["model_info"]["general.basename"]) == (200, "openai:named-model")
         assert account not in shown.text and "base_url" not in (await site.http.get("/v1/providers")).text
         # A wrong key is not turned into no key, and nothing else opens.
         assert (await site.http.get("/v1/models", headers={"x-api-key": "sk-wrong"})).status_code == 401
         assert {(await site.http.get(path)).status_code for path in ("/v1/key", "/v1/usage")} == {401}
     finally:
         await switch(opened=False)
+
+
+# ---------------------------------------------------------------- Ollama's own answers
+
+
+NOBODY: dict[str, Any] = {"available": 0, "active": []}
+
+
+@pytest.mark.parametrize(
+    ("accept", "text"),
+    [
+        ("text/plain", True),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
+        ("text/plain, application/json", False),
+        ("application/json", False),
+        ("*/*", False),
+        ("", False),
+    ],
+)
+async def test_the_root(site: Site, accept: str, text: bool) -> None:
+    got = await site.http.get("/", headers={"accept": accept})
+    assert got.status_code == 200
+    if text:
+        assert (got.text, got.headers["content-type"]) == ("Ollama is running", "text/plain; charset=utf-8")
+    else:
+        about = got.json()
+        assert set(about) == {"status", "service", "version", "uptime", "providers", "models"}
+        assert (about["status"], about["providers"], about["models"]) == ("ok", NOBODY, {"total": 0, "byProvider": {}})
+    head = await site.http.head("/", headers={"accept": accept})
+    assert (head.status_code, head.content, head.headers["content-type"]) == (200, b"", got.headers["content-type"])
+
+
+async def test_the_root_counts_what_the_key_sees(site: Site) -> None:
+    world = await World.make(site)
+    await world.account("openai", provider="acme", models=["a", "b"])
+    await world.account("gemini", provider="goo", models=["b", "c-*"])
+    key = await world.key()
+    about = await get(site, "/", key)
+    assert about["providers"] == {"available": 2, "active": ["acme", "goo"]}
+    assert about["models"] == {"total": 3, "byProvider": {"acme": 2, "goo": 1}}
+    assert (await get(site, "/", await world.key(models=["a"])))["models"] == {"total": 1, "byProvider": {"acme": 1}}
+    for wrong in ("sk-wrong", key[:-1] + ("a" if key[-1] != "a" else "b"), ""):
+        assert (await get(site, "/", wrong))["providers"] == NOBODY
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_probes_need_no_key(site: Site, method: str) -> None:
+    for path in ("/", "/api/hello", "/api/version", "/team/api/version", "/compat/api/version"):
+        got = await site.http.request(method, path)
+        assert got.status_code == 200, path
+        assert (got.content == b"") is (method == "HEAD")
+    about = (await site.http.get("/api/version")).json()
+    assert set(about) == {"version", "build", "ollama"}
+    for path in ("/api/tags", "/api/ps"):
+        got = await site.http.get(path)
+        assert (got.status_code, got.json()) == (401, {"error": "No key was presented."})
+
+
+async def test_show(site: Site) -> None:
+    world = await World.make(site)
+    await world.account("openai", provider="acme", models=["gpt-4.1", "hidden", "wild-*"])
+    key = await world.key(models=["gpt-4.1", "wild-*", "nowhere"])
+
+    async def show(body: Any, prefix: str = "", **headers: str) -> Any:
+        asked = {"content": body} if isinstance(body, bytes) else {"json": body}
+        return await site.http.post(f"{prefix}/api/show", headers={"x-api-key": key, **headers}, **asked)
+
+    for body in (
+        {"model": "acme:gpt-4.1"}, {"name": "acme:gpt-4.1"}, {"model": "gpt-4.1", "verbose": True},
+        {"model": "openai,gpt-4.1"},
+    ):  # fmt: skip
+        for prefix in ("", "/claude", "/compat", "/openai/compat_mode"):
+            got = await show(body, prefix)
+            assert got.status_code == 200, got.text
+            about = got.json()
+            assert about["capabilities"] == ["completion", "tools", "vision"]
+            assert about["model_info"]["gpt.context_length"] == 1_047_576
+            assert MOMENT.fullmatch(about["modified_at"])
+    assert (await show({"model": "wild-thing"})).status_code == 200  # it would be served
+    for name in ("hidden", "acme:hidden", "nowhere", "acme:nowhere", "wild-*", "strange,gpt-4.1", "x" * 5000):
+        got = await show({"model": name})
+        assert (got.status_code, list(got.json())) == (404, ["error"]), name
+        assert "does not exist" in got.json()["error"] and len(got.content) < 1000
+    for wrong in (b"", b"{", b"[]", b"{}", b'{"model":3}', b'{"name":""}'):
+        got = await show(wrong)
+        assert got.status_code == 400 and "`model`" in got.json()["error"], wrong
+    large = await show(b'{"model":"' + b"x" * 1_100_000 + b'"}')
+    assert (large.status_code, list(large.json())) == (413, ["error"])
+    assert (await show({"model": "gpt-4.1"}, "/nothing")).status_code == 404
+    unknown = await site.http.post("/api/show", json={"model": "gpt-4.1"})
+    assert (unknown.status_code, list(unknown.json())) == (401, ["error"])
+    assert site.gate.body_bytes == 0
+
+
+async def test_nothing_is_loaded(site: Site) -> None:
+    assert await get(site, "/claude/api/ps", await site.key()) == {"models": []}

@@ -106,6 +106,7 @@ for i = 1, tonumber(ARGV[11]) do
     end
   else
     used = tonumber(redis.call('GET', key) or 0)
+    -- What is counted for ever never has a place again; a day is when to ask whether somebody has raised the limit.
     limit.wait = span > 0 and span - now or 86400000
   end
   limit.used = used

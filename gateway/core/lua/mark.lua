@@ -11,9 +11,17 @@ if ARGV[3] == '' then
 else
   redis.call('HSET', p .. 'state', field, ARGV[3])
 end
-redis.call('LPUSH', p .. 'h:' .. ARGV[1], ARGV[4])
-redis.call('LTRIM', p .. 'h:' .. ARGV[1], 0, 99)
-redis.call('EXPIRE', p .. 'h:' .. ARGV[1], 604800)
+
+-- Seven days, and the last thousand of each kind of scope by itself: clients name models, so those of models may be many,
+-- and push nothing out that was said of the account or of a family.
+local week, most = 604800, 1000
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local history = p .. 'h:' .. ARGV[1] .. ':' .. string.match(ARGV[2], '^[^:]*')
+redis.call('ZADD', history, now, ARGV[4])
+redis.call('ZREMRANGEBYSCORE', history, '-inf', now - week * 1000000)
+redis.call('ZREMRANGEBYRANK', history, 0, -most - 1)
+redis.call('EXPIRE', history, week)
 
 -- The same trouble once more is no news, and neither is one that returns before anybody was told that it was over: within
 -- two minutes of its end, a breaker within those of its being half-open too (see prune.lua).
@@ -24,7 +32,7 @@ local function read(text)
 end
 if old and ARGV[3] ~= '' then
   local before, after = read(old), read(ARGV[3])
-  local lasts = before['until'] + (before.reason == 'breaker' and 720 or 120) > tonumber(redis.call('TIME')[1])
+  local lasts = before['until'] + (before.reason == 'breaker' and 720 or 120) > tonumber(time[1])
   local same = before.reason == after.reason and (before['until'] >= for_ever) == (after['until'] >= for_ever)
   if lasts and same then return 1 end
 end

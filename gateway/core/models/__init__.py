@@ -3,6 +3,7 @@
 from gateway.core.models.base import Model
 from gateway.core.models.captures import Capture
 from gateway.core.models.counters import Batch, CounterAmount
+from gateway.core.models.groups import Group
 from gateway.core.models.people import Tenant, Token, User, UserRole
 from gateway.core.models.pool import Account, Key, KeySecret, Pool, Proxy
 from gateway.core.models.prices import PriceVersion
@@ -20,6 +21,7 @@ __all__ = [
     "Configuration",
     "CounterAmount",
     "Delivery",
+    "Group",
     "Journal",
     "Key",
     "KeySecret",

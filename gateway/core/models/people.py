@@ -22,6 +22,12 @@ class Tenant(Dated, Model):
     """See gateway.core.capture; null is off."""
     price_multiplier: Mapped[str] = mapped_column(server_default="1")
     """Besides that of the key."""
+    active_group_id: Mapped[str | None] = mapped_column(
+        PublicId("grp"), ForeignKey("groups.id", ondelete="SET NULL", use_alter=True)
+    )
+    """What `/switch/…` stands for."""
+    ollama_key_id: Mapped[str | None] = mapped_column(PublicId("key"))
+    """Stands for the key of Ollama's clients on this machine, which have none; of the tenant `default` alone."""
     deleted_at: Mapped[datetime | None]
 
 

@@ -52,6 +52,8 @@ class Request(Model):
     image_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     server_tool_calls: Mapped[int] = mapped_column(BigInteger, server_default="0")
     cost: Mapped[Decimal | None] = mapped_column(Money)
+    base_cost: Mapped[Decimal | None] = mapped_column(Money)
+    """Before the multiplier of the key and its tenant; null where that changes nothing."""
     currency: Mapped[str] = mapped_column(server_default="USD")
     price_version: Mapped[str | None]
     unpriced: Mapped[bool] = mapped_column(server_default="false")

@@ -12,8 +12,9 @@ from sqlalchemy.orm import raiseload
 from gateway.core import changes, limits, prices, snapshot
 from gateway.core import models as m
 from gateway.core.domain import Account, Caller, Capture, LimitScope, Pool, Probe, Proxy, Tenant, Timeouts
+from gateway.core.groups import Group
 from gateway.core.sealing import SealBroken, Sealer
-from gateway.core.services import proxies, teams
+from gateway.core.services import groups, proxies, teams
 
 log = structlog.get_logger()
 
@@ -22,24 +23,52 @@ async def load(
     session: AsyncSession, sealer: Sealer, defaults: Mapping[str, Any], *, tenant_id: str | None = None
 ) -> snapshot.Snapshot:
     """The snapshot as of one committed version. `defaults`: platform name → its record (base URL, models).
-    `tenant_id`: with the accounts of one tenant only.
+    `tenant_id`: with the accounts and groups of one tenant only.
 
-    An account whose secrets do not open is left out and logged: one broken row must not stop the others.
+    An account whose secrets do not open is left out and logged, as is a group that cannot be read: one broken row must
+    not stop the others.
     """
     version = await changes.current(session)
     tenants = (await session.execute(select(m.Tenant).where(m.Tenant.deleted_at.is_(None)))).scalars()
     pools = (await session.execute(select(m.Pool))).scalars()
-    wanted = select(m.Account).where(m.Account.deleted_at.is_(None))
+    wanted, grouped = select(m.Account).where(m.Account.deleted_at.is_(None)), select(m.Group)
     if tenant_id is not None:
         wanted = wanted.where(m.Account.tenant_id == tenant_id)
+        grouped = grouped.where(m.Group.tenant_id == tenant_id)
+    known = list((await session.execute(grouped)).scalars())
+    named = {row.id: row.name for row in known}
     accounts = (await session.execute(wanted)).scalars()
     ways = _proxies((await session.execute(select(m.Proxy))).scalars(), sealer)
     return snapshot.build(
         version,
-        [Tenant(row.id, row.name, row.enabled, row.public_lists, capture=_capture(row)) for row in tenants],
+        [_tenant(row, named) for row in tenants],
         [Pool(row.id, row.tenant_id, row.name, row.strategy) for row in pools],  # type: ignore[arg-type]
         [account for row in accounts if (account := _account(row, sealer, defaults, ways))],
+        [group for row in known if (group := _group(row))],
     )
+
+
+def _tenant(row: m.Tenant, named: Mapping[str, str]) -> Tenant:
+    """`named`: the groups' names by their ids."""
+    active = None if row.active_group_id is None else named.get(row.active_group_id)
+    return Tenant(
+        row.id,
+        row.name,
+        row.enabled,
+        row.public_lists,
+        capture=_capture(row),
+        ollama_key_id=row.ollama_key_id,
+        active_group=active,
+    )
+
+
+def _group(row: m.Group) -> Group | None:
+    """None for one that cannot be read, as if there were none."""
+    try:
+        return groups.opened(row)
+    except msgspec.ValidationError as error:
+        log.error("group is left out: it cannot be read", group=row.id, reason=str(error))
+        return None
 
 
 def _capture(row: m.Tenant) -> Capture | None:
@@ -126,7 +155,12 @@ async def find_caller(session: AsyncSession, digests: Sequence[bytes]) -> tuple[
 
 async def caller_of(session: AsyncSession, key: m.Key) -> Caller | None:
     """Who presents the key's newest secret; None when its tenant is deleted."""
-    newest = _CALLERS.where(m.Key.id == key.id).order_by(m.KeySecret.expires_at.desc().nulls_first()).limit(1)
+    return await caller_named(session, key.id)
+
+
+async def caller_named(session: AsyncSession, key_id: str) -> Caller | None:
+    """Who presents the newest secret of this key; None when it is unknown or deleted, or its tenant is."""
+    newest = _CALLERS.where(m.Key.id == key_id).order_by(m.KeySecret.expires_at.desc().nulls_first()).limit(1)
     found = (await session.execute(newest)).first()
     return _caller(*found) if found is not None else None
 
@@ -144,12 +178,12 @@ _CALLERS = (
 
 
 def _caller(key: m.Key, secret: m.KeySecret, user: m.User | None, team: m.Team | None, tenant: m.Tenant) -> Caller:
-    groups: list[tuple[LimitScope, str, Any]] = [("key", key.id, key.limits)]
+    owners: list[tuple[LimitScope, str, Any]] = [("key", key.id, key.limits)]
     if user is not None:
-        groups.append(("user", user.id, user.limits))
+        owners.append(("user", limits.of_user(user.id, tenant.id), user.limits))
     if team is not None:
-        groups.append(("team", team.id, team.limits))
-    groups.append(("tenant", tenant.id, tenant.limits))
+        owners.append(("team", team.id, team.limits))
+    owners.append(("tenant", tenant.id, tenant.limits))
     return Caller(
         key_id=key.id,
         tenant_id=key.tenant_id,
@@ -166,7 +200,7 @@ def _caller(key: m.Key, secret: m.KeySecret, user: m.User | None, team: m.Team |
         expires_at=key.expires_at.timestamp() if key.expires_at else None,
         secret_expires_at=secret.expires_at.timestamp() if secret.expires_at else None,
         enabled=key.enabled and tenant.enabled and (user is None or user.enabled),
-        limits=limits.all_of(groups),
+        limits=limits.all_of(owners),
         on_disconnect=key.on_disconnect,  # type: ignore[arg-type]
         price_multiplier=prices.product(key.price_multiplier, tenant.price_multiplier),
         debug=key.debug,

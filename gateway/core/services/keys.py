@@ -156,7 +156,7 @@ async def limits_of(session: AsyncSession, key: m.Key) -> tuple[Limit, ...]:
     groups: list[tuple[LimitScope, str, Any]] = [("key", key.id, key.limits)]
     if key.user_id is not None:
         user = (await session.execute(select(m.User.limits).where(m.User.id == key.user_id))).scalar_one()
-        groups.append(("user", key.user_id, user))
+        groups.append(("user", limits.of_user(key.user_id, key.tenant_id), user))
         team = await teams.of(session, key)
         if team is not None:
             groups.append(("team", team.id, team.limits))

@@ -44,12 +44,17 @@ async def change(session: AsyncSession, pool: m.Pool, values: Mapping[str, Any])
 
 
 async def delete(session: AsyncSession, pool: m.Pool) -> None:
-    """Raises Conflict while accounts or keys name it: a key bound to a pool never falls back to the rest."""
+    """Raises Conflict while accounts, keys or aliases name it: what is bound to a pool never falls back to the rest."""
     for model in (m.Account, m.Key):
         used = select(model.id).where(model.pools.contains([pool.id]), model.deleted_at.is_(None)).limit(1)
         holder = (await session.execute(used)).scalar_one_or_none()
         if holder is not None:
             raise Conflict(f"the pool is named by {holder}")
+    aimed = m.Group.aliases.contains([{"targets": [{"pool_id": pool.id}]}])
+    aiming = select(m.Group.id).where(m.Group.tenant_id == pool.tenant_id, aimed).limit(1)
+    group = (await session.execute(aiming)).scalar_one_or_none()
+    if group is not None:
+        raise Conflict(f"the pool is named by an alias of {group}")
     await session.delete(pool)
     await rows.announce(session, "pool", pool.id)
 
@@ -58,15 +63,21 @@ async def resolve(session: AsyncSession, tenant_id: str, named: Sequence[str]) -
     """The ids of pools given by id or name. Raises Invalid for one that the tenant does not have."""
     if not named:
         return []
+    known = await names(session, tenant_id)
+    for at, name in enumerate(named):
+        if name not in known:
+            raise Invalid("no such pool in this tenant", f"pools[{at}]")
+    return list(dict.fromkeys(known[name] for name in named))
+
+
+async def names(session: AsyncSession, tenant_id: str) -> dict[str, str]:
+    """Whatever a pool of the tenant may be called by, its name or its id → its id."""
     found = await session.execute(select(m.Pool.id, m.Pool.name).where(m.Pool.tenant_id == tenant_id))
     known: dict[str, str] = {}
     for identifier, name in found.all():
         known.setdefault(name, identifier)
         known[identifier] = identifier
-    for at, name in enumerate(named):
-        if name not in known:
-            raise Invalid("no such pool in this tenant", f"pools[{at}]")
-    return list(dict.fromkeys(known[name] for name in named))
+    return known
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ DEFAULTS: Mapping[str, Any] = {
     "public_lists": False,
     "capture": None,
     "price_multiplier": Decimal(1),
+    "ollama_key_id": None,
 }
 
 
@@ -72,7 +73,10 @@ async def create(session: AsyncSession, values: Mapping[str, Any]) -> m.Tenant:
 async def change(session: AsyncSession, tenant: m.Tenant, values: Mapping[str, Any]) -> None:
     if tenant.name == DEFAULT and values.get("name", DEFAULT) != DEFAULT:
         raise Conflict("the default tenant keeps its name", "name")
-    rows.update(tenant, _checked(rows.cleared(values, DEFAULTS)))
+    meant = _checked(rows.cleared(values, DEFAULTS))
+    if meant.get("ollama_key_id") is not None:
+        meant["ollama_key_id"] = await _key_of(session, tenant, meant["ollama_key_id"])
+    rows.update(tenant, meant)
     await rows.announce(session, "tenant", tenant.id)
 
 
@@ -93,6 +97,17 @@ async def delete(session: AsyncSession, tenant: m.Tenant) -> None:
         tenant, {"deleted_at": datetime.now(UTC), "enabled": False, "name": f"{tenant.name} (deleted {tenant.id})"}
     )
     await rows.announce(session, "tenant", tenant.id)
+
+
+async def _key_of(session: AsyncSession, tenant: m.Tenant, key_id: str) -> str:
+    """The id of the tenant's key that Ollama's clients use without presenting it. Raises Invalid."""
+    if tenant.name != DEFAULT:
+        raise Invalid("only the default tenant has a key for Ollama's clients", "ollama_key_id")
+    identifier = rows.filter_id(key_id, "key", "ollama_key_id")
+    known = select(m.Key.id).where(m.Key.id == identifier, m.Key.tenant_id == tenant.id, m.Key.deleted_at.is_(None))
+    if (await session.execute(known)).first() is None:
+        raise Invalid("the tenant has no such key", "ollama_key_id")
+    return identifier
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,6 +66,9 @@ class Ask(Struct, frozen=True):
     schema: Mapping[str, Any] | None = None
     """The answer must be JSON of this schema ({}: any object)."""
     max_tokens: int | None = None
+    """Of each answer."""
+    answers: int = 1
+    """How many are wanted; each is the same."""
     members: Members = {}
     sse: bool = True
     """Gemini: server-sent events, else a JSON array."""
@@ -155,7 +158,7 @@ def pieces(text: str) -> tuple[str, ...]:
 def compose(ask: Ask, script: Script, serial: str, created: int) -> Answer:
     """The answer to a request, decided whole before any byte of it is sent."""
     thinking = _repeat(_DOUBT, script.think)
-    call = None if script.refuse else _call(ask, script)
+    call = None if script.refuse or script.say is not None else _call(ask, script)
     text = () if call else _text(ask, script)
     stop: Literal["end", "length", "tool", "refusal"] = "tool" if call else "refusal" if script.refuse else "end"
     if stop == "end":
@@ -166,7 +169,9 @@ def compose(ask: Ask, script: Script, serial: str, created: int) -> Answer:
         stop = "length" if script.length else stop
     spoken = len(thinking) + len(text) + (1 + len(call.pieces) if call else 0)
     usage = msgspec.structs.replace(
-        with_script(ask.usage, script), output_tokens=spoken, reasoning_tokens=len(thinking)
+        with_script(ask.usage, script),
+        output_tokens=spoken * ask.answers,
+        reasoning_tokens=len(thinking) * ask.answers,
     )
     return Answer(serial, created, ask.model, thinking, text, call, stop, usage)
 
@@ -178,6 +183,8 @@ def _repeat(words: list[str], count: int) -> tuple[str, ...]:
 def _text(ask: Ask, script: Script) -> tuple[str, ...]:
     if script.refuse:
         return pieces(_REFUSAL)
+    if script.say is not None:
+        return pieces(script.say)
     if ask.schema is not None:
         value = example(ask.schema, ask.text[:80] or "sandbox") if ask.schema else {"answer": "sandbox"}
         return pieces(json.dumps(value, ensure_ascii=False))

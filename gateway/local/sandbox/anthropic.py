@@ -55,11 +55,11 @@ _PROMPT = ("system", "messages", "tools")
 _CACHED_FROM = 1024
 
 
-def usage_of(members: Members) -> Usage:
+def usage_of(members: Members, names: tuple[str, ...] = _PROMPT, mark: bytes = b'"cache_control"') -> Usage:
     """A prompt of 1,024 tokens or more that marks a cache: half was cached, an eighth is written, the rest is new."""
-    total = prompt_tokens(members, *_PROMPT)
-    marks = b"".join(bytes(members[name]) for name in _PROMPT if name in members)
-    if total < _CACHED_FROM or b'"cache_control"' not in marks:
+    total = prompt_tokens(members, *names)
+    marks = b"".join(bytes(members[name]) for name in names if name in members)
+    if total < _CACHED_FROM or mark not in marks:
         return Usage(input_tokens=total)
     read, wrote = total // 2, total // 8
     long = b'"1h"' in marks
@@ -125,16 +125,16 @@ def _usage(answer: Answer, output: int, thinking: int) -> dict[str, Any]:
     }
 
 
-def _signature(answer: Answer) -> str:
+def signature(answer: Answer) -> str:
     return f"EuYBCkQYAiJA{answer.serial}SGFuZGxlZCBpbiB0aGUgc2FuZGJveA=="
 
 
 def _blocks(answer: Answer) -> Iterator[tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]]:
     """Each content block: whole, as it starts, and its deltas."""
     if answer.thinking:
-        block = {"type": "thinking", "thinking": "".join(answer.thinking), "signature": _signature(answer)}
+        block = {"type": "thinking", "thinking": "".join(answer.thinking), "signature": signature(answer)}
         deltas = [{"type": "thinking_delta", "thinking": t} for t in answer.thinking]
-        deltas.append({"type": "signature_delta", "signature": _signature(answer)})
+        deltas.append({"type": "signature_delta", "signature": signature(answer)})
         yield block, {"type": "thinking", "thinking": "", "signature": ""}, deltas
     if answer.text:
         text = {"type": "text", "text": "".join(answer.text), "citations": None}

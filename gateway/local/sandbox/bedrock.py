@@ -1,4 +1,4 @@
-"""Claude on AWS Bedrock: InvokeModel and InvokeModelWithResponseStream with Anthropic bodies.
+"""Claude on AWS Bedrock: InvokeModel and InvokeModelWithResponseStream with Anthropic bodies. `converse` has the rest.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModelWithResponseStream.html; the framing is
 https://docs.aws.amazon.com/AmazonS3/latest/API/RESTSelectObjectAppendix.html (application/vnd.amazon.eventstream).
@@ -118,18 +118,19 @@ def frame(headers: dict[str, str], payload: bytes) -> bytes:
     return message + pack(">I", crc32(message))
 
 
-def _chunk(event: dict[str, Any]) -> bytes:
-    payload = encode({"bytes": b64encode(encode(event)).decode(), "p": "abcdefgh"})
-    return frame({":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}, payload)
+def event(kind: str, payload: dict[str, Any]) -> bytes:
+    """An event of a stream, padded as AWS does it."""
+    headers = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
+    return frame(headers, encode(payload | {"p": "abcdefgh"}))
 
 
 def events(ask: Ask, answer: Answer) -> Events:
     usage = answer.usage
-    for event, spoken in anthropic.plain_events(answer):
-        if event["type"] == "ping":
+    for said, spoken in anthropic.plain_events(answer):
+        if said["type"] == "ping":
             continue
-        if event["type"] == "message_stop":
-            event["amazon-bedrock-invocationMetrics"] = {
+        if said["type"] == "message_stop":
+            said["amazon-bedrock-invocationMetrics"] = {
                 "inputTokenCount": usage.input_tokens,
                 "outputTokenCount": usage.output_tokens,
                 "cacheReadInputTokenCount": usage.cache_read_tokens,
@@ -137,28 +138,29 @@ def events(ask: Ask, answer: Answer) -> Events:
                 "invocationLatency": 12,
                 "firstByteLatency": 3,
             }
-        yield _chunk(event), spoken
+        yield event("chunk", {"bytes": b64encode(encode(said)).decode()}), spoken
 
 
 def fault(fault: Fault, request_id: str) -> bytes:
     return encode({"message": fault.message or _MESSAGES.get(fault.status, "The service is unavailable.")})
 
 
-def _kind(fault: Fault) -> str:
+def kind_of(fault: Fault) -> str:
+    """AWS' name of an error."""
     if fault.reason in ("IncompleteSignature", "InvalidSignature"):
         return f"{fault.reason}Exception"
     return _KINDS.get(fault.status, "ServiceUnavailableException" if fault.status >= 500 else "ValidationException")
 
 
 def event_fault(ask: Ask, answer: Answer, fault_: Fault) -> bytes:
-    kind = _kind(fault_)
+    kind = kind_of(fault_)
     headers = {":exception-type": kind[0].lower() + kind[1:], ":content-type": "application/json"}
     return frame(headers | {":message-type": "exception"}, fault(fault_, ""))
 
 
 def headers(request_id: str, fault: Fault | None) -> str:
     lines = f"x-amzn-requestid: {request_id}\r\nx-amzn-bedrock-content-type: application/json\r\n"
-    return lines + (f"x-amzn-errortype: {_kind(fault)}\r\n" if fault else "x-amzn-bedrock-invocation-latency: 12\r\n")
+    return lines + (f"x-amzn-errortype: {kind_of(fault)}\r\n" if fault else "x-amzn-bedrock-invocation-latency: 12\r\n")
 
 
 BEDROCK = Dialect(

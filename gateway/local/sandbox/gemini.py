@@ -68,9 +68,16 @@ def ask(target: Target, members: Members) -> Ask:
         forced=str(allowed[0]) if calling.get("mode") == "ANY" else None,
         schema=_schema(config),
         max_tokens=config.get("maxOutputTokens"),
+        answers=_answers(config.get("candidateCount", config.get("candidate_count"))),
         members=members,
         sse=target.sse,
     )
+
+
+def _answers(number: Any) -> int:
+    if number is not None and (type(number) is not int or not 1 <= number <= 8):
+        raise Invalid(f"* GenerateContentRequest.generation_config.candidate_count: {number} is out of range")
+    return number or 1
 
 
 def _cached(members: Members) -> Usage:
@@ -111,8 +118,9 @@ def _usage(usage: Usage, spoken: int) -> dict[str, Any]:
     return body | ({"thoughtsTokenCount": thoughts} if thoughts else {})
 
 
-def _body(answer: Answer, parts: list[dict[str, Any]], spoken: int, finish: bool) -> bytes:
-    candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"}, "index": 0}
+def _body(ask: Ask, answer: Answer, parts: list[dict[str, Any]], spoken: int, finish: bool) -> bytes:
+    """`spoken`: tokens of all the answers so far."""
+    candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"}}
     if finish:
         candidate["finishReason"] = _STOPS[answer.stop]
         if answer.stop == "refusal":
@@ -122,12 +130,13 @@ def _body(answer: Answer, parts: list[dict[str, Any]], spoken: int, finish: bool
                 for c in _CATEGORIES
             ]
     usage = _usage(answer.usage, spoken)
-    body = {"candidates": [candidate], "usageMetadata": usage}
+    candidates = [{**candidate, "index": index} for index in range(ask.answers)]
+    body = {"candidates": candidates, "usageMetadata": usage}
     return encode(body | {"modelVersion": answer.model, "responseId": identify(answer)})
 
 
-def _parts(answer: Answer) -> list[tuple[dict[str, Any], int]]:
-    """Each part as a stream sends it, with the tokens up to and with it. A refusal shows none."""
+def _parts(ask: Ask, answer: Answer) -> list[tuple[dict[str, Any], int]]:
+    """Each part as a stream sends it, with the tokens up to and with it, of one answer. A refusal shows none."""
     if answer.stop == "refusal":
         return []
     rows: list[tuple[dict[str, Any], int]] = []
@@ -140,7 +149,7 @@ def _parts(answer: Answer) -> list[tuple[dict[str, Any], int]]:
         part: dict[str, Any] = {"functionCall": function}
         if answer.thinking:
             part["thoughtSignature"] = b64encode(answer.serial.encode()).decode()
-        rows.append((part, answer.usage.output_tokens))
+        rows.append((part, answer.usage.output_tokens // ask.answers))
     return rows
 
 
@@ -149,16 +158,17 @@ def whole(ask: Ask, answer: Answer) -> bytes:
     if answer.stop != "refusal":
         parts += [{"text": "".join(answer.thinking), "thought": True}] if answer.thinking else []
         parts += [{"text": "".join(answer.text)}] if answer.text else []
-        parts += [part for part, _ in _parts(answer) if "functionCall" in part]
-    return _body(answer, parts, answer.usage.output_tokens, finish=True)
+        parts += [part for part, _ in _parts(ask, answer) if "functionCall" in part]
+    return _body(ask, answer, parts, answer.usage.output_tokens, finish=True)
 
 
 def events(ask: Ask, answer: Answer) -> Events:
-    rows = _parts(answer)
-    for index, (part, spoken) in enumerate(rows):
-        yield _framed(ask, _body(answer, [part], spoken, finish=False), index == 0), spoken
+    rows = _parts(ask, answer)
+    for index, (part, each) in enumerate(rows):
+        spoken = each * ask.answers
+        yield _framed(ask, _body(ask, answer, [part], spoken, finish=False), index == 0), spoken
     total = answer.usage.output_tokens
-    yield _framed(ask, _body(answer, [{"text": ""}], total, finish=True), not rows), total
+    yield _framed(ask, _body(ask, answer, [{"text": ""}], total, finish=True), not rows), total
     if not ask.sse:
         yield b"]", total
 

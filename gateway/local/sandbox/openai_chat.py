@@ -1,6 +1,7 @@
 """OpenAI's Chat Completions and Embeddings: https://platform.openai.com/docs/api-reference/chat."""
 
 from base64 import b64encode
+from collections.abc import Iterator
 from struct import pack
 from typing import Any
 
@@ -49,6 +50,7 @@ def ask(target: Target, members: Members) -> Ask:
         forced=_forced(choice),
         schema=_schema(member(members, "response_format", {})),
         max_tokens=member(members, "max_completion_tokens", member(members, "max_tokens")),
+        answers=_answers(member(members, "n", 1)),
         members=members,
     )
 
@@ -58,6 +60,12 @@ def _forced(choice: Any) -> str | None:
         return ""
     function = mapping(mapping(choice).get("function"))
     return str(function.get("name", "")) if function else None
+
+
+def _answers(number: Any) -> int:
+    if type(number) is not int or not 1 <= number <= 128:
+        raise Invalid(f"Invalid 'n': expected a value from 1 to 128, but got {number} instead.", "n")
+    return number
 
 
 def _schema(form: Any) -> dict[str, Any] | None:
@@ -98,9 +106,9 @@ def whole(ask: Ask, answer: Answer) -> bytes:
     if call := answer.call:
         function = {"name": call.tool.name, "arguments": "".join(call.pieces)}
         message["tool_calls"] = [{"id": f"call_{answer.serial}", "type": "function", "function": function}]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _STOPS[answer.stop]}
-    body = _frame(answer, "chat.completion") | {"choices": [choice], "usage": _usage(answer.usage)}
-    return encode(body)
+    choice = {"message": message, "logprobs": None, "finish_reason": _STOPS[answer.stop]}
+    choices = [{"index": index, **choice} for index in range(ask.answers)]
+    return encode(_frame(answer, "chat.completion") | {"choices": choices, "usage": _usage(answer.usage)})
 
 
 def _frame(answer: Answer, kind: str) -> dict[str, Any]:
@@ -119,27 +127,34 @@ def events(ask: Ask, answer: Answer) -> Events:
     with_usage = options.get("include_usage") is True
     frame = _frame(answer, "chat.completion.chunk")
 
-    def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def chunk(index: int, delta: dict[str, Any], finish: str | None = None) -> bytes:
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
         body = frame | {"choices": [choice]} | ({"usage": None} if with_usage else {})
         return b"data: %b\n\n" % encode(body)
 
-    spoken = len(answer.thinking)
-    yield chunk({"role": "assistant", "content": None if answer.call else "", "refusal": None}), spoken
-    member_name = "refusal" if answer.stop == "refusal" else "content"
-    for text in answer.text:
-        spoken += 1
-        yield chunk({member_name: text}), spoken
-    if call := answer.call:
-        function = {"name": call.tool.name, "arguments": ""}
-        first = {"index": 0, "id": f"call_{answer.serial}", "type": "function", "function": function}
-        for delta in (first, *({"index": 0, "function": {"arguments": p}} for p in call.pieces)):
+    spoken = 0
+    for index in range(ask.answers):
+        spoken += len(answer.thinking)
+        yield chunk(index, {"role": "assistant", "content": None if answer.call else "", "refusal": None}), spoken
+        for delta in _deltas(answer):
             spoken += 1
-            yield chunk({"tool_calls": [delta]}), spoken
-    yield chunk({}, _STOPS[answer.stop]), spoken
+            yield chunk(index, delta), spoken
+        yield chunk(index, {}, _STOPS[answer.stop]), spoken
     if with_usage:
         yield b"data: %b\n\n" % encode(frame | {"choices": [], "usage": _usage(answer.usage)}), spoken
     yield b"data: [DONE]\n\n", spoken
+
+
+def _deltas(answer: Answer) -> Iterator[dict[str, Any]]:
+    """Of one answer, a token each."""
+    member_name = "refusal" if answer.stop == "refusal" else "content"
+    for text in answer.text:
+        yield {member_name: text}
+    if call := answer.call:
+        function = {"name": call.tool.name, "arguments": ""}
+        yield {"tool_calls": [{"index": 0, "id": f"call_{answer.serial}", "type": "function", "function": function}]}
+        for piece in call.pieces:
+            yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
 
 
 def event_fault(ask: Ask, answer: Answer, fault: Fault) -> bytes:

@@ -9,6 +9,7 @@ from gateway.local.sandbox import azure
 from gateway.local.sandbox.anthropic import ANTHROPIC
 from gateway.local.sandbox.bedrock import BEDROCK
 from gateway.local.sandbox.chatgpt import CHATGPT
+from gateway.local.sandbox.converse import CONVERSE
 from gateway.local.sandbox.dialect import Dialect, Target
 from gateway.local.sandbox.gemini import GEMINI
 from gateway.local.sandbox.ollama import OLLAMA
@@ -45,7 +46,7 @@ _OLLAMA = "/ollama/"
 """Below it the compatible APIs are Ollama's own: they ask for no credential."""
 _GEMINI_PATH = re.compile(r"/v1(?:alpha|beta1?)?/(?:.*/)?models/(.+)[:/](\w+)$")
 _VERTEX_PATH = re.compile(r"/publishers/anthropic/models/([^/]+):((?:stream)?[rR]awPredict)$")
-_BEDROCK_PATH = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream)$")
+_BEDROCK_PATH = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream|converse|converse-stream)$")
 _MODELS = re.compile(r"/models(?:/(.+))?$")
 _DOUBLED = re.compile(r"/v1(?:beta)?/v1(?:beta)?/|//")
 
@@ -74,7 +75,8 @@ def _post(request: Request, path: str) -> Route | None:
         sse = request.query.get("alt") == "sse"
         return GEMINI, Target(_GEMINI[found[2]], found[1], found[2], sse)
     if found := _BEDROCK_PATH.search(request.target.partition("?")[0]):
-        return BEDROCK, Target("generate", unquote(found[1]), found[2])
+        dialect = CONVERSE if found[2].startswith("converse") else BEDROCK
+        return dialect, Target("generate", unquote(found[1]), found[2])
     return None
 
 

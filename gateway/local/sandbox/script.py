@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 
 class Script(Struct, frozen=True):
@@ -21,6 +21,8 @@ class Script(Struct, frozen=True):
 
     echo: bool = False
     """Answer with the last user text."""
+    say: str | None = None
+    """Answer with this text, whatever is asked; only rules have it."""
     tokens: int | None = None
     """Output tokens of the answer, thinking included."""
     error: int | None = None
@@ -130,10 +132,12 @@ def _read(text: str) -> tuple[Script, str]:
 class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     """A row of a script file: for requests whose model (and credential) match, at most `times` times."""
 
-    script: str
+    script: str = ""
     match: str = "*"
     credential: str = "*"
     times: int | None = None
+    say: str | None = None
+    """The text of the answer."""
 
 
 class Rulebook:
@@ -149,7 +153,7 @@ class Rulebook:
             script, rest = _read(f"-{rule.script}")
             if rest not in {"", "-"}:
                 raise ValueError(f"script: no such directive: {rest.lstrip('-')}")
-            rows.append((rule, script))
+            rows.append((rule, structs.replace(script, say=rule.say)))
         self._rows = rows
         self._used = [0] * len(rows)
 

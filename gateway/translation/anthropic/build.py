@@ -9,7 +9,7 @@ import msgspec
 from gateway.protocols.reading import mapping, sequence
 from gateway.translation.anthropic.mending import mended
 from gateway.translation.anthropic.names import LONGEST_NAME, legal
-from gateway.translation.anthropic.thinking import Plan, plan
+from gateway.translation.anthropic.thinking import Plan, decides_itself, plan, version
 from gateway.translation.anthropic.turns import history
 from gateway.translation.arguments import FREE
 from gateway.translation.prompt import Choice, Format, Prompt, Tool, Untranslatable
@@ -22,7 +22,11 @@ JSON_WANTED = "Answer with one JSON value and nothing else: no explanation, no c
 _LONGEST_USER = 512
 _MODES = {"auto": "auto", "none": "none", "required": "any", "one": "tool"}
 _TIERS = {"auto": "auto", "priority": "auto", "standard_only": "standard_only", "default": "standard_only"}
+_NOT_SAID = ("seed", "presence_penalty", "frequency_penalty")
 _LEAST_WHEN_THINKING = {"temperature": 1, "top_p": 0.95}
+_ONE_OF_BOTH = (4, 1)
+"""From this version on a model takes temperature or top_p, not both:
+https://platform.claude.com/docs/en/about-claude/models/migration-guide."""
 
 
 def build(prompt: Prompt, limits: Limits) -> Built:
@@ -46,7 +50,7 @@ def build(prompt: Prompt, limits: Limits) -> Built:
         body["thinking"] = planned.thinking
     if config := _config(planned, prompt.format):
         body["output_config"] = config
-    sampling = _sampling(prompt, planned, adjusted)
+    sampling = _sampling(prompt, planned, limits.model, adjusted)
     body |= sampling | _rest(prompt, adjusted)
     return Built(_encoded(body), tuple(dict.fromkeys(adjusted)), (VERSION,) if sampling else ())
 
@@ -119,8 +123,9 @@ def _inner(name: str, value: Any) -> Any:
     return closed(value) if name in ("items", "anyOf", "allOf", "oneOf", "additionalProperties") else value
 
 
-def _sampling(prompt: Prompt, planned: Plan, adjusted: list[str]) -> dict[str, Any]:
-    """Thinking fixes the temperature and top_k: …/build-with-claude/extended-thinking (feature compatibility)."""
+def _sampling(prompt: Prompt, planned: Plan, model: str, adjusted: list[str]) -> dict[str, Any]:
+    """What the model takes of it: nothing, from 4.7 on (…/about-claude/models/whats-new-claude-4-7). A temperature of 1
+    is what it is without."""
     found: dict[str, Any] = {}
     for name, value in (("temperature", prompt.temperature), ("top_p", prompt.top_p)):
         if value is not None:
@@ -129,11 +134,19 @@ def _sampling(prompt: Prompt, planned: Plan, adjusted: list[str]) -> dict[str, A
                 adjusted.append(name)
     if prompt.top_k is not None:
         found["top_k"] = prompt.top_k
-    if not planned.thinks:
-        return found
-    kept = {name: value for name, value in found.items() if name != "top_k" and value >= _LEAST_WHEN_THINKING[name]}
-    adjusted += [name for name in found if name not in kept]
-    return kept
+    barred = found.keys() if decides_itself(model) else _barred(found, planned, model)
+    adjusted += [name for name in found if name in barred and (name, found[name]) != ("temperature", 1)]
+    return {name: value for name, value in found.items() if name not in barred}
+
+
+def _barred(found: Mapping[str, Any], planned: Plan, model: str) -> set[str]:
+    """Thinking fixes the temperature and top_k: …/build-with-claude/extended-thinking (feature compatibility)."""
+    barred: set[str] = set()
+    if planned.thinks:
+        barred = {name for name, value in found.items() if name == "top_k" or value < _LEAST_WHEN_THINKING[name]}
+    if version(model) >= _ONE_OF_BOTH and {"temperature", "top_p"} <= found.keys() - barred:
+        barred.add("temperature" if found["temperature"] == 1 else "top_p")
+    return barred
 
 
 def _rest(prompt: Prompt, adjusted: list[str]) -> dict[str, Any]:
@@ -153,5 +166,5 @@ def _rest(prompt: Prompt, adjusted: list[str]) -> dict[str, Any]:
             found["service_tier"] = tier
         else:
             adjusted.append("service_tier")
-    adjusted += [name for name in ("seed", "presence_penalty", "frequency_penalty") if getattr(prompt, name)]
+    adjusted += [name for name in _NOT_SAID if getattr(prompt, name) is not None]
     return found

@@ -1,9 +1,7 @@
-"""What cannot cross to or from Anthropic, by name: rows of the reference's loss table. `parse` and `build` say the same
-names.
+"""What cannot cross to or from Anthropic, by name. `parse` and `build` say the same names, where an answer could differ
+for it."""
 
-`dropped` and `clamped` are said in `Prompt.dropped` and `Built.adjusted` where an answer could differ for it; `400` is
-an InvalidBody or an Untranslatable.
-"""
+from gateway.translation.loss import Loss, alike, losses
 
 DROPPED = frozenset(
     {
@@ -13,12 +11,13 @@ DROPPED = frozenset(
 )
 """Members at the top of a client's body that are dropped: they say how an answer is made, not what is asked."""
 
-LOSSES: tuple[tuple[str, str, str], ...] = (
-    # Of Anthropic's clients, towards the other protocols.
-    *((name, "dropped", "a service of Anthropic's own servers") for name in sorted(DROPPED)),
+_FROM_CLIENTS = losses(
+    "from its clients",
+    *alike(sorted(DROPPED), "dropped", "a service of Anthropic's own servers"),
     ("citations", "dropped", "marks in a text of where it comes from; the text stays"),
     ("document.context", "dropped", "a note on a document that is not part of it"),
     ("messages.output_config", "dropped", "effort for one turn; that of the request stays"),
+    ("billing line", "dropped", "what Claude Code's instructions begin with, for Anthropic's books"),
     ("thinking.between_tools", "dropped", "notes between calls of tools; thinking is off, as without them"),
     ("tool_addition", "dropped", "every tool of the request is known from the start"),
     ("tools.defer_loading", "dropped", "every tool of the request is known from the start"),
@@ -31,7 +30,10 @@ LOSSES: tuple[tuple[str, str, str], ...] = (
     ("tools.type", "400", "a tool that Anthropic's servers run, or whose schema only its models know"),
     ("content.type", "400", "what such a tool did, files of a container, and blocks that are not known"),
     ("source.type", "400", "a file that was uploaded to Anthropic"),
-    # Towards Anthropic.
+)
+
+_TO_ACCOUNTS = losses(
+    "to its accounts",
     (
         "system turns",
         "clamped",
@@ -73,9 +75,16 @@ LOSSES: tuple[tuple[str, str, str], ...] = (
             "middle of calls whose thinking the client has not kept"
         ),
     ),
-    ("temperature", "clamped", "from 0 to 1; left out where the model thinks"),
-    ("top_p", "clamped", "from 0 to 1; left out where the model thinks, below 0.95"),
-    ("top_k", "dropped", "where the model thinks"),
+    ("temperature", "clamped", "from 0 to 1; left out where the model thinks, and from Claude 4.7 on"),
+    (
+        "top_p",
+        "clamped",
+        (
+            "from 0 to 1; left out where the model thinks, below 0.95, from Claude 4.1 on beside a "
+            "temperature other than 1, and from 4.7 on"
+        ),
+    ),
+    ("top_k", "dropped", "where the model thinks, and from Claude 4.7 on"),
     ("max_tokens", "clamped", "to what the model can give"),
     ("stop", "dropped", "stop sequences of blanks alone are refused"),
     ("seed", "dropped", "sampling cannot be repeated"),
@@ -89,11 +98,19 @@ LOSSES: tuple[tuple[str, str, str], ...] = (
     ("image", "400", "an image that is no JPEG, PNG, GIF or WebP, or that the assistant made"),
     ("document", "400", "a document that is neither PDF nor text, or that the assistant made"),
     ("tools.name", "400", "a tool's name that is empty or longer than 128 letters"),
-    # Of answers, towards Anthropic's clients.
+)
+
+_FROM_ACCOUNTS = losses(
+    "from its accounts",
+    ("answer.content.type", "dropped", "what Anthropic's own tools did"),
+)
+
+_TO_CLIENTS = losses(
+    "to its clients",
+    ("answer.arguments", "clamped", "arguments that are no JSON object are its `input`, but in a stream"),
     ("answer.logprobs", "dropped", "texts have no probabilities"),
     ("answer.signature", "dropped", "thinking that Anthropic has not signed has an empty signature"),
     ("answer.stop_details", "dropped", "why the model refused"),
-    # Of Anthropic's answers.
-    ("answer.content.type", "dropped", "what Anthropic's own tools did"),
 )
-"""(name, fate, why)."""
+
+LOSSES: tuple[Loss, ...] = _FROM_CLIENTS + _TO_ACCOUNTS + _FROM_ACCOUNTS + _TO_CLIENTS

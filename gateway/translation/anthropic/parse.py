@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from gateway.protocols.codec import InvalidBody
 from gateway.protocols.spans import members
@@ -11,11 +12,12 @@ from gateway.translation.anthropic.blocks import Blocks, cache_of
 from gateway.translation.anthropic.fields import ARRAY, OBJECT, Object, member, needed, of, unknown
 from gateway.translation.anthropic.losses import DROPPED
 from gateway.translation.anthropic.mending import mended
-from gateway.translation.prompt import Choice, Effort, Format, Prompt, Reasoning, Role, Tool, Turn
+from gateway.translation.prompt import Choice, Effort, Format, Prompt, Reasoning, Role, Text, Tool, Turn
 
 _EFFORTS: dict[str, Effort] = {"low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "xhigh"}
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 _SHOWN = {"summarized": True, "omitted": False}
+_BILLING = "x-anthropic-billing-header:"
 _TOOL_OPTIONS = ("allowed_callers", "eager_input_streaming", "input_examples")
 
 
@@ -27,12 +29,11 @@ def parse(body: bytes, endpoint: Any) -> Prompt:
     if tree.get("mcp_servers"):
         raise InvalidBody("mcp_servers: servers that Anthropic calls cannot be translated", "mcp_servers")
     model = needed(tree, "model", str)
-    system = tree.get("system")
     config = member(tree, "output_config", OBJECT) or {}
     metadata = member(tree, "metadata", OBJECT) or {}
     return Prompt(
         model=model,
-        system=() if system is None else blocks.texts(system, "system"),
+        system=_system(tree.get("system"), blocks),
         turns=_turns(needed(tree, "messages", ARRAY), blocks),
         stream=member(tree, "stream", bool) or False,
         tools=_tools(member(tree, "tools", ARRAY) or [], blocks),
@@ -63,6 +64,16 @@ def _decoded(body: bytes) -> Object:
     if not isinstance(tree, OBJECT):
         raise InvalidBody("the body must be a JSON object")
     return tree  # pyright: ignore[reportUnknownVariableType]
+
+
+def _system(content: Any, blocks: Blocks) -> tuple[Text, ...]:
+    """Without the line that Claude Code begins with: it is for Anthropic's books, and often another in each request, so
+    that no upstream could cache what follows it (https://github.com/anthropics/claude-code/issues/68900)."""
+    texts = () if content is None else blocks.texts(content, "system")
+    if not texts or not texts[0].text.startswith(_BILLING):
+        return texts
+    rest = texts[0].text.partition("\n")[2]
+    return (structs.replace(texts[0], text=rest), *texts[1:]) if rest else texts[1:]
 
 
 def _turns(messages: list[Any], blocks: Blocks) -> tuple[Turn, ...]:

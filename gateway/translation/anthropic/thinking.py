@@ -34,10 +34,15 @@ class Plan(Struct, frozen=True):
         return self.thinking is not None and self.thinking["type"] != "disabled"
 
 
-def decides_itself(model: str) -> bool:
-    """Whether the model takes an effort in place of a budget."""
+def version(model: str) -> tuple[int, int]:
+    """Of Claude, by its name; (0, 0) where that tells nothing."""
     found = _VERSION.search(model.lower())
-    return found is not None and (int(found[1]), int(found[2] or 0)) >= _DECIDES_ITSELF
+    return (0, 0) if found is None else (int(found[1]), int(found[2] or 0))
+
+
+def decides_itself(model: str) -> bool:
+    """Whether the model takes an effort in place of a budget, and no sampling."""
+    return version(model) >= _DECIDES_ITSELF
 
 
 def plan(prompt: Prompt, limits: Limits) -> Plan:

@@ -62,7 +62,8 @@ class Writer:
             return b""
         self._begun = True
         self._known = event.usage if isinstance(event, Begun) else None
-        start = message(self._asking) | {"usage": usage_of(self._known or Usage())}
+        usage = self._known or Usage(input_tokens=self._asking.estimated)
+        start = message(self._asking) | {"usage": usage_of(usage)}
         return _sse(b"message_start", b'"message":' + written(start))
 
     def _said(self, event: Event) -> bytes:

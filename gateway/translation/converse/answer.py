@@ -204,8 +204,8 @@ class StreamReader(_Reader):
         return events
 
     def _event(self, name: str, event: dict[str, Any] | None) -> Iterable[Event]:
-        if _is_exception(name):
-            yield self._fail(_failed(name, event or {}))
+        if (status := exception(name)) is not None:
+            yield self._fail(_failed(status, event or {}))
             return
         if event is None:
             yield self._fail(_DAMAGED)
@@ -293,13 +293,16 @@ def failure(status: int, body: bytes) -> Problem:
     return Problem(status, _CODE if status >= 500 else "invalid_request", said or "The upstream failed.")
 
 
-def _is_exception(name: str) -> bool:
-    return name.lower().endswith(("exception", "error"))
+def exception(name: str) -> int | None:
+    """The closest status of an event that is an exception; None for any other."""
+    kind = name.lower()
+    if not kind.endswith(("exception", "error")):
+        return None
+    kind = kind.removesuffix("exception")
+    return _STATUS.get(kind) or _STATUS.get(kind.removesuffix("error"), 502)
 
 
-def _failed(name: str, event: dict[str, Any]) -> Failed:
-    kind = name.lower().removesuffix("exception")
-    status = _STATUS.get(kind) or _STATUS.get(kind.removesuffix("error"), 502)
+def _failed(status: int, event: dict[str, Any]) -> Failed:
     said = _text(event.get("message")) or _text(event.get("originalMessage")) or "The upstream failed."
     return Failed(status, said, _CODE)
 

@@ -40,6 +40,7 @@ _AUDIO = {
 _ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}\Z")
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 _UNANSWERED = "The call was not answered."
+_FAILED = "The tool failed."
 
 
 class Writing:
@@ -128,6 +129,8 @@ class Writing:
     def _result(self, part: Result) -> Block:
         content = [block for each in part.content for block in self.part(each) if "cachePoint" not in block]
         status = {"status": "error"} if part.error else {}
+        if part.error and not content:
+            content = [{"text": _FAILED}]  # an error that says nothing is refused
         return {"toolUseId": short_id(part.call_id), "content": content, **status}
 
 

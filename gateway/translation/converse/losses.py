@@ -1,9 +1,10 @@
-"""What cannot cross to Bedrock's Converse, by name: rows of the reference's loss table.
+"""What cannot cross to Bedrock's Converse, by name. `build` says the same names: what is dropped or clamped in
+`Built.adjusted`, a 400 in an Untranslatable."""
 
-`build` says the same names: what is dropped or clamped in `Built.adjusted`, a 400 in an Untranslatable.
-"""
+from gateway.translation.loss import Loss, losses
 
-LOSSES: tuple[tuple[str, str, str], ...] = (
+LOSSES: tuple[Loss, ...] = losses(
+    "to its accounts",
     ("system.position", "dropped", "instructions between messages go to the end of those before them"),
     ("image", "400", "images are PNG, JPEG, GIF or WebP"),
     ("image.url", "400", "images are base64 or lie in S3, and the gateway fetches no address that stands in a prompt"),
@@ -19,9 +20,16 @@ LOSSES: tuple[tuple[str, str, str], ...] = (
     ("thinking", "dropped", "thinking without a signature, or whose maker is not the model"),
     ("cache_control", "dropped", "of models without cache points (all but Claude and Nova; Nova's tools)"),
     ("max_tokens", "clamped", "to what the model can give"),
-    ("temperature", "clamped", "to 0…1; left out while Claude thinks"),
-    ("top_p", "clamped", "to 0…1; left out while Claude thinks, when it is below 0.95"),
-    ("top_k", "dropped", "of other models than Claude and Nova, and while Claude thinks"),
+    ("temperature", "clamped", "to 0…1; left out while Claude thinks, and from Claude 4.7 on"),
+    (
+        "top_p",
+        "clamped",
+        (
+            "to 0…1; left out while Claude thinks, below 0.95, from Claude 4.1 on beside a temperature other "
+            "than 1, and from 4.7 on"
+        ),
+    ),
+    ("top_k", "dropped", "of other models than Claude and Nova, while Claude thinks, and from Claude 4.7 on"),
     ("seed", "dropped", "there is no place for it"),
     ("presence_penalty", "dropped", "there is no place for it"),
     ("frequency_penalty", "dropped", "there is no place for it"),

@@ -33,8 +33,16 @@ class _Model:
         self.nova_thinks = "amazon.nova-2" in name
         self.gpt = "gpt-oss" in name
         self.qwen = "qwen3" in name
-        found = _VERSION.search(name)
-        self.adaptive = found is not None and (int(found[1]), int(found[2] or 0)) >= (4, 6)
+        version = _version(name)
+        self.adaptive = version >= (4, 6)
+        self.samples_itself = version >= (4, 7)
+        self.takes_one_of_both = version >= (4, 1)
+
+
+def _version(name: str) -> tuple[int, int]:
+    """Of Claude; (0, 0) where the name tells none."""
+    found = _VERSION.search(name)
+    return (0, 0) if found is None else (int(found[1]), int(found[2] or 0))
 
 
 def build(prompt: Prompt, limits: Limits) -> Built:
@@ -102,18 +110,12 @@ def _tool(tool: Tool, writing: Writing) -> list[Block]:
 
 def _sampling(prompt: Prompt, limits: Limits, model: _Model, thinking: Block, lost: dict[str, None]) -> Block:
     """The limits of lengths and chances, and what the models have of their own."""
-    thinks = model.claude and thinking.get("thinking", {}).get("type") in ("enabled", "adaptive")
-    top_p = _within(prompt.top_p, 1, "top_p", lost)
-    config = {
-        "maxTokens": _within(prompt.max_tokens, limits.max_output, "max_tokens", lost),
-        "temperature": _unless(thinks, _within(prompt.temperature, 1, "temperature", lost), "temperature", lost),
-        "topP": _unless(thinks and (top_p or 0) < 0.95, top_p, "top_p", lost),
-        "stopSequences": list(prompt.stop) or None,
-    }
+    length = _within(prompt.max_tokens, limits.max_output, "max_tokens", lost)
+    chances = _chances(prompt, model, thinking, lost)
     own = thinking
-    top_k = _unless(thinks or not (model.claude or model.nova), prompt.top_k, "top_k", lost)
-    if top_k is not None:
+    if (top_k := chances.pop("top_k", None)) is not None:
         own = own | ({"inferenceConfig": {"topK": top_k}} if model.nova else {"top_k": top_k})
+    config = {"maxTokens": length, **chances, "stopSequences": list(prompt.stop) or None}
     found: Block = {"inferenceConfig": {name: value for name, value in config.items() if value is not None}}
     if own:
         found["additionalModelRequestFields"] = own
@@ -121,6 +123,26 @@ def _sampling(prompt: Prompt, limits: Limits, model: _Model, thinking: Block, lo
         # Which sequence was met: at the top of an answer, in `delta` of a stream. A path that is not there is ignored.
         found["additionalModelResponseFieldPaths"] = ["/stop_sequence", "/delta/stop_sequence"]
     return {name: value for name, value in found.items() if value}
+
+
+def _chances(prompt: Prompt, model: _Model, thinking: Block, lost: dict[str, None]) -> Block:
+    """`temperature`, `topP` and `top_k`, as far as the model takes them: from Claude 4.1 on one of the first two, from
+    4.7 on none (https://platform.claude.com/docs/en/about-claude/models/migration-guide). A temperature of 1 is what
+    Claude's is without."""
+    thinks = model.claude and thinking.get("thinking", {}).get("type") in ("enabled", "adaptive")
+    itself = model.samples_itself
+    temperature = _within(prompt.temperature, 1, "temperature", lost)
+    top_p = _within(prompt.top_p, 1, "top_p", lost)
+    if temperature == 1 and (itself or (model.takes_one_of_both and top_p is not None)):
+        temperature = None
+    temperature = _unless(thinks or itself, temperature, "temperature", lost)
+    barred = itself or (thinks and (top_p or 0) < 0.95) or (model.takes_one_of_both and temperature is not None)
+    found = {
+        "temperature": temperature,
+        "topP": _unless(barred, top_p, "top_p", lost),
+        "top_k": _unless(thinks or itself or not (model.claude or model.nova), prompt.top_k, "top_k", lost),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _within(number: Any, most: float | None, name: str, lost: dict[str, None]) -> Any:

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.translation.arguments import FREE, as_object
 from gateway.translation.gemini import media, thinking
-from gateway.translation.gemini.losses import clamped, untranslatable
+from gateway.translation.gemini.losses import clamped, dropped, untranslatable
 from gateway.translation.gemini.schema import answer, parameters
 from gateway.translation.prompt import Call, Part, Prompt, Result, Text, Thinking, Tool, Turn
 from gateway.translation.speech import Built, Limits
@@ -45,7 +45,7 @@ def build(prompt: Prompt, limits: Limits) -> Built:
         if prompt.choice.mode is not None:
             body["toolConfig"] = {"functionCallingConfig": _choice(prompt)}
         if prompt.choice.parallel is False:
-            adjusted.append("parallel_tool_calls")
+            adjusted.append(dropped("parallel_tool_calls"))
     if config := _generation(prompt, limits, adjusted):
         body["generationConfig"] = config
     if prompt.service_tier in _TIERS:
@@ -161,27 +161,27 @@ def _choice(prompt: Prompt) -> dict[str, Any]:
 
 def _generation(prompt: Prompt, limits: Limits, adjusted: list[str]) -> Mapping[str, Any]:
     if len(prompt.stop) > _STOPS:
-        raise untranslatable("Prompt.stop", "stop")
+        raise untranslatable("stop", "stop")
     config: dict[str, Any] = {}
     for name, theirs, low, high in _RANGES:
         value = getattr(prompt, name)
         if value is not None:
             config[theirs] = min(max(value, low), high)
             if config[theirs] != value:
-                adjusted.append(clamped(f"Prompt.{name}"))
+                adjusted.append(clamped(f"{name}"))
     if prompt.top_k is not None:
         config["topK"] = prompt.top_k
     if prompt.max_tokens is not None:
         config["maxOutputTokens"] = min(prompt.max_tokens, limits.max_output or prompt.max_tokens)
         if config["maxOutputTokens"] != prompt.max_tokens:
-            adjusted.append(clamped("Prompt.max_tokens"))
+            adjusted.append(clamped("max_tokens"))
     if prompt.stop:
         config["stopSequences"] = list(prompt.stop)
     config |= _format(prompt)
     config |= _logprobs(prompt, adjusted)
     told, changed = thinking.build(prompt.reasoning, limits.model)
     if changed:
-        adjusted.append(clamped("Prompt.reasoning"))
+        adjusted.append(clamped("reasoning"))
     return config | {"thinkingConfig": told} if told else config
 
 
@@ -199,5 +199,5 @@ def _logprobs(prompt: Prompt, adjusted: list[str]) -> dict[str, Any]:
         return {}
     wanted = min(prompt.logprobs, _ALTERNATIVES)
     if wanted != prompt.logprobs:
-        adjusted.append(clamped("Prompt.logprobs"))
+        adjusted.append(clamped("logprobs"))
     return {"responseLogprobs": True} | ({"logprobs": wanted} if wanted else {})

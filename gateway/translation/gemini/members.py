@@ -6,7 +6,7 @@ json: parsers accept both `lowerCamelCase` and the original field name). Every m
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 import msgspec
@@ -20,29 +20,46 @@ _underscored = re.compile(r"_([a-z])")
 
 @cache
 def _snake(name: str) -> str:
-    return _capital.sub(lambda found: "_" + found[0].lower(), name)
+    """The other spelling; "" where there is no other."""
+    other = _capital.sub(lambda found: "_" + found[0].lower(), name)
+    return "" if other == name else other
 
 
+@lru_cache(1024)
 def camel(name: str) -> str:
     """The member's name as the documentation has it."""
-    return _underscored.sub(lambda found: found[1].upper(), name) if "_" in name else name
+    return _underscored.sub(lambda found: found[1].upper(), name)
 
 
 class Object:
-    """A JSON object and its place in the body, such as `contents[3].parts[0]`; "" is the body itself."""
+    """A JSON object and its place in the body, such as `contents[3].parts[0]`; "" is the body itself. The place is
+    spelt out only for who asks: there are thousands of objects, and hardly ever a fault."""
 
-    __slots__ = ("members", "path")
+    __slots__ = ("_holder", "_index", "_name", "members")
 
-    def __init__(self, members: dict[str, Any], path: str = "") -> None:
+    def __init__(
+        self, members: dict[str, Any], name: str = "", holder: "Object | None" = None, index: int = -1
+    ) -> None:
+        """`name`: of the member of `holder` that it is, or is in at this index; without a holder the whole place."""
         self.members = members
-        self.path = path
+        self._name = name
+        self._holder = holder
+        self._index = index
+
+    @property
+    def path(self) -> str:
+        place = self._name if self._holder is None else self._holder.under(self._name)
+        return place if self._index < 0 else f"{place}[{self._index}]"
 
     def under(self, name: str) -> str:
-        return f"{self.path}.{name}" if self.path else name
+        path = self.path
+        return f"{path}.{name}" if path else name
 
     def get(self, name: str) -> Any:
         found = self.members.get(name)
-        return self.members.get(_snake(name)) if found is None else found
+        if found is None and (other := _snake(name)):
+            return self.members.get(other)
+        return found
 
     def given(self) -> Iterator[str]:
         """The names of all members that are not null, as the documentation spells them."""
@@ -100,12 +117,12 @@ class Object:
             return None
         if not isinstance(found, dict):
             raise self.wrong(name, "an object")
-        return Object(mapping(found), self.under(name))
+        return Object(mapping(found), name, self)
 
     def objects(self, name: str) -> list["Object"]:
         found = self.get(name)
         if isinstance(found, dict):
-            return [Object(cast("dict[str, Any]", found), self.under(name))]
+            return [Object(cast("dict[str, Any]", found), name, self)]
         return [self._element(name, index, each) for index, each in enumerate(self._all(name))]
 
     def _all(self, name: str) -> list[Any]:
@@ -115,10 +132,10 @@ class Object:
         return sequence(found)
 
     def _element(self, name: str, index: int, found: Any) -> "Object":
-        path = f"{self.under(name)}[{index}]"
+        element = Object(mapping(found), name, self, index)
         if not isinstance(found, dict):
-            raise InvalidBody(f"{path} must be an object", path)
-        return Object(mapping(found), path)
+            raise InvalidBody(f"{element.path} must be an object", element.path)
+        return element
 
     def wrong(self, name: str, what: str) -> InvalidBody:
         return InvalidBody(f"{self.under(name)} must be {what}", self.under(name))

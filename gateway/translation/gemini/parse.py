@@ -96,6 +96,10 @@ def _turns(request: Object, lost: list[str]) -> Iterator[Turn]:
 
 def _part(part: Object, role: Role, pairing: Pairing, lost: list[str]) -> Iterator[Part]:
     """Nothing for an empty text, and for what is left out."""
+    if len(part.members) == 1 and isinstance(alone := part.members.get("text"), str):
+        if alone:
+            yield Text(alone)
+        return
     lost += sift(part, "contents.parts.", apart=frozenset({"fileData"}))
     name = next((each for each in _CONTENT if part.get(each) is not None), None)
     if name in ("functionCall", "functionResponse") and (name == "functionCall") != (role == "assistant"):

@@ -204,6 +204,10 @@ class ArrayWriter(_Writer):
         return b"\n]"
 
 
+def writer(asking: Asking) -> EventWriter | ArrayWriter:
+    return ArrayWriter(asking) if asking.array else EventWriter(asking)
+
+
 def _problem(asking: Asking, event: Failed) -> Problem:
     return Problem(event.status, event.code or "upstream_error", event.message, request_id=asking.request_id)
 

@@ -2,7 +2,7 @@
 
 A message has one text, so what a turn says in several is joined: instructions and what a user says by a blank line,
 what the model said as it said it. Ids of calls are written too: servers that know them pair by them, the others by name
-and order.
+and order, so every call has its result, in the order of the calls.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +28,7 @@ from gateway.translation.prompt import (
 from gateway.translation.speech import Built, Limits
 
 _BLANK_LINE = "\n\n"
+_UNANSWERED = "error: this call was not answered"
 _LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
 _NOTHING: Mapping[str, Any] = {"type": "object", "properties": {}}
 
@@ -58,39 +59,53 @@ def _messages(prompt: Prompt, lost: dict[str, None]) -> list[dict[str, Any]]:
         messages.append({"role": "system", "content": _joined(prompt.system)})
     if any(part.cache is not None for part in prompt.system):
         lost["cache_control"] = None
-    names: dict[str, str] = {}
+    asked: list[Call] = []
+    heard: list[Turn] = []
     for turn in prompt.turns:
-        for part in turn.parts:
-            if isinstance(part, Call):
-                names[part.id] = part.name
         _note(turn.parts, lost)
-        messages += _results(turn, names)
-        if message := _message(turn):
-            messages.append(message)
-    return messages
+        if turn.role != "assistant":
+            heard.append(turn)
+            continue
+        if heard:
+            messages += _heard(asked, heard)
+            asked, heard = [], []
+        asked += (part for part in turn.parts if isinstance(part, Call))
+        messages += _message(turn)
+    return [*messages, *_heard(asked, heard)]
 
 
-def _results(turn: Turn, names: dict[str, str]) -> Iterable[dict[str, Any]]:
-    for part in turn.parts:
-        if isinstance(part, Result):
-            name = part.name or names.get(part.call_id)
-            named = {"tool_name": name} if name else {}
-            yield {"role": "tool", **named, "tool_call_id": part.call_id, **_content(part.content, _BLANK_LINE)}
+def _heard(asked: Sequence[Call], turns: Sequence[Turn]) -> Iterable[dict[str, Any]]:
+    """What stands between two turns of the model: results in the order of the calls, one for each; then the rest."""
+    results = [part for turn in turns for part in turn.parts if isinstance(part, Result)]
+    found = {result.call_id: result for result in reversed(results)}
+    for call in asked:
+        result = found.pop(call.id, None) or Result(call.id, (Text(_UNANSWERED),))
+        yield _result(result, call.name)
+    for result in results:
+        if found.pop(result.call_id, None) is not None:
+            yield _result(result, result.name)
+    for turn in turns:
+        yield from _message(turn)
 
 
-def _message(turn: Turn) -> dict[str, Any]:
-    """Without the turn's results; empty when there is nothing else."""
+def _result(result: Result, name: str | None) -> dict[str, Any]:
+    named = {"tool_name": name} if name else {}
+    return {"role": "tool", **named, "tool_call_id": result.call_id, **_content(result.content, _BLANK_LINE)}
+
+
+def _message(turn: Turn) -> Iterable[dict[str, Any]]:
+    """Without the turn's results; none when there is nothing else."""
     parts = [part for part in turn.parts if not isinstance(part, Result | Thinking | Call)]
     thinking = "".join(part.text for part in turn.parts if isinstance(part, Thinking))
     calls = [_call(part) for part in turn.parts if isinstance(part, Call)]
     if not (parts or thinking or calls):
-        return {}
+        return
     message = {"role": turn.role, **_content(parts, "" if turn.role == "assistant" else _BLANK_LINE)}
     if thinking:
         message["thinking"] = thinking
     if calls:
         message["tool_calls"] = calls
-    return message
+    yield message
 
 
 def _content(parts: Sequence[Part], between: str) -> dict[str, Any]:

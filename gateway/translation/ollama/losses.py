@@ -1,8 +1,10 @@
-"""What cannot cross to or from Ollama, by name: rows of the reference's loss table.
+"""What cannot cross to or from Ollama, by name.
 
 `parse` and `build` say the same names: what is dropped or clamped in `Prompt.dropped` and `Built.adjusted`, a 400 in
 an Untranslatable or an InvalidBody.
 """
+
+from gateway.translation.loss import Loss, alike, losses
 
 OPTIONS = frozenset(
     {
@@ -13,23 +15,29 @@ OPTIONS = frozenset(
 )
 """Options of a client that are dropped: how a model is loaded, and samplers that only its runner has."""
 
-LOSSES: tuple[tuple[str, str, str], ...] = (
-    # Of Ollama's clients, towards the other protocols.
+_FROM_CLIENTS = losses(
+    "from its clients",
     ("context", "dropped", "tokens of an earlier answer, which only the model that made them can read"),
     ("keep_alive", "dropped", "how long a local model stays loaded"),
     ("shift", "dropped", "what a local runner does when its context is full"),
     ("truncate", "dropped", "what a local runner does when its context is full"),
-    *((f"options.{name}", "dropped", "an option of the local runner") for name in sorted(OPTIONS)),
+    *alike((f"options.{name}" for name in sorted(OPTIONS)), "dropped", "an option of the local runner"),
     ("suffix", "400", "text to be filled in before it needs a model for that"),
     ("template", "400", "the prompt's own template is the model's"),
     ("raw", "400", "a prompt without the model's template"),
     ("images", "400", "an image that is no PNG, JPEG, GIF or WebP has no name in the other protocols"),
-    # Towards Ollama's servers.
+)
+
+_TO_ACCOUNTS = losses(
+    "to its accounts",
     ("audio", "400", "messages hold text and images"),
     ("document", "400", "messages hold text and images; a document that is plain text goes as text"),
+    ("document.text", "clamped", "a document that is plain text goes as text, without its name"),
     ("image.url", "400", "images are base64, and the gateway fetches no address that stands in a prompt"),
     ("image.detail", "dropped", "there is no place for it"),
     ("tool_choice", "400", "a model cannot be made to call a tool"),
+    ("tool_choice.none", "clamped", "the tools are left out where none may be called"),
+    ("tools.schema", "clamped", "a tool without a schema has one that takes nothing"),
     ("parallel_tool_calls", "dropped", "nothing keeps a model from calling several tools at once"),
     ("cache_control", "dropped", "the server caches by itself"),
     ("signature", "dropped", "sealed thinking is for its own maker"),
@@ -44,3 +52,13 @@ LOSSES: tuple[tuple[str, str, str], ...] = (
     ("user", "dropped", "there is no place for it"),
     ("service_tier", "dropped", "there are none"),
 )
+
+_TO_CLIENTS = losses(
+    "to its clients",
+    ("answer.arguments", "clamped", "a call's arguments that are no JSON object, and free text, are its `input`"),
+    ("answer.signature", "dropped", "thinking is its text alone: no signatures, no redacted blocks"),
+    ("answer.stop", "clamped", "an answer that is not too long has stopped, whatever ended it"),
+    ("answer.usage", "clamped", "one number for the prompt, caches included, and one for the answer"),
+)
+
+LOSSES: tuple[Loss, ...] = _FROM_CLIENTS + _TO_ACCOUNTS + _TO_CLIENTS

@@ -4,7 +4,7 @@ https://docs.ollama.com/api/streaming: pieces with `done` false, calls whole, th
 figures. Blocks follow one another in the order in which they were opened; what comes early of a later one waits.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,15 +15,7 @@ from gateway.translation.arguments import as_object
 from gateway.translation.events import Begun, Closed, Delta, Ended, Event, Failed, Logprobs, Opened
 from gateway.translation.speech import Asking
 
-Clock = Callable[[], int]
-"""Nanoseconds since the request came."""
-
 _MEMBERS = {"text": "content", "thinking": "thinking"}
-
-
-def stopped() -> int:
-    """The clock of who has none: all durations are 0."""
-    return 0
 
 
 class _Block:
@@ -41,8 +33,8 @@ class _Block:
 class _Form:
     """The objects of one answer."""
 
-    def __init__(self, asking: Asking, action: str) -> None:
-        self._chat = action != "generate"
+    def __init__(self, asking: Asking) -> None:
+        self._chat = asking.action != "generate"
         self._head = {"model": asking.model, "created_at": _moment(asking.created)}
         self._calls = 0
         self._id = asking.request_id
@@ -66,13 +58,13 @@ class _Form:
 
 
 class Writer:
-    """A stream. `action`: `chat` or `generate`."""
+    """A stream."""
 
     content_type = b"application/x-ndjson"
 
-    def __init__(self, asking: Asking, action: str = "chat", clock: Clock = stopped) -> None:
-        self._form = _Form(asking, action)
-        self._clock = clock
+    def __init__(self, asking: Asking) -> None:
+        self._form = _Form(asking)
+        self._clock = asking.elapsed
         self._first: int | None = None
         self._blocks: dict[int, _Block] = {}
         """Those that are not said to their end, in order of opening: the first may speak."""
@@ -137,9 +129,9 @@ class Writer:
         return rest + self._form.line({}, last)
 
 
-def whole(asking: Asking, events: Sequence[Event], action: str = "chat", clock: Clock = stopped) -> bytes:
+def whole(asking: Asking, events: Sequence[Event]) -> bytes:
     """No events: no model has worked, it is only loaded (a request without messages)."""
-    form, now = _Form(asking, action), clock()
+    form, now = _Form(asking), asking.elapsed()
     blocks: dict[int, _Block] = {}
     usage, ended = None, Ended("end")
     for event in events:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any
 
 from gateway.protocols.reading import written
 from gateway.translation.arguments import FREE
 from gateway.translation.efforts import effort_of
+from gateway.translation.makers import maker
 from gateway.translation.openai_chat.history import History, Message
 from gateway.translation.prompt import Format, Prompt, Reasoning, Tool
 from gateway.translation.speech import Built, Limits
@@ -15,9 +16,6 @@ from gateway.translation.speech import Built, Limits
 Body = dict[str, Any]
 Note = Callable[[str], None]
 """Takes a name of the loss table, for `x-poolgate-adjusted`."""
-
-_PLAIN = re.compile(r"(?:^|[/_.:-])(?:chat)?gpt-?[34]", re.IGNORECASE)
-_REASONS = re.compile(r"(?:^|[/_.:-])(?:o[1-9](?![a-z0-9])|gpt-?[5-9])", re.IGNORECASE)
 
 _RANGES = {
     "temperature": (0.0, 2.0, 1.0),
@@ -37,21 +35,10 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _ASK_JSON = "Answer with JSON."
 
 
-def maker(model: str) -> Literal["reasons", "plain", "other"]:
-    """Whose model it is, by the name: OpenAI's own that reason, those that do not, or another server's.
-
-    Only OpenAI refuses `max_tokens` and any temperature (for those that reason) and `reasoning_effort` (for those that
-    do not), and it refuses `reasoning_content`; other servers may know no `max_completion_tokens`.
-    """
-    if _PLAIN.search(model):
-        return "plain"
-    return "reasons" if _REASONS.search(model) else "other"
-
-
 def build(prompt: Prompt, limits: Limits) -> Built:
     """Raises Untranslatable. The usage of a stream is always asked for; clients get it only if they asked too."""
     made_by = maker(limits.model)
-    history = History(prompt, thinks=made_by == "other")
+    history = History(prompt, openai=made_by != "other")
     adjusted = dict(history.adjusted)
     note: Note = lambda name: adjusted.update({name: None})  # noqa: E731
     body: Body = {"model": limits.model, "messages": history.messages}
@@ -60,7 +47,7 @@ def build(prompt: Prompt, limits: Limits) -> Built:
     _length(body, prompt, limits, note, made_by == "reasons")
     _sampling(body, prompt, note, made_by == "reasons")
     _tools(body, prompt, note)
-    _effort(body, prompt.reasoning, note, made_by == "plain")
+    _effort(body, prompt.reasoning, note, made_by)
     _form(body, prompt.format)
     _account(body, prompt, note)
     return Built(written(body), tuple(adjusted))
@@ -124,16 +111,20 @@ def _function(tool: Tool) -> Body:
     return about
 
 
-def _effort(body: Body, reasoning: Reasoning, note: Note, plain: bool) -> None:
+def _effort(body: Body, reasoning: Reasoning, note: Note, made_by: str) -> None:
+    """Without a measure it is medium to OpenAI's models, of which some do not think unless they are told to; other
+    servers may not know the member, and their models think by themselves."""
     if reasoning.enabled is False:
         effort = "none"
     elif reasoning.effort is not None:
         effort = reasoning.effort
     elif reasoning.budget is not None:
         effort = effort_of(reasoning.budget)
+    elif reasoning.enabled and made_by != "other":
+        effort = "medium"
     else:
-        return  # thinking without a measure: the model's own
-    if not plain:
+        return
+    if made_by != "plain":
         body["reasoning_effort"] = effort
     elif effort != "none":
         note("reasoning")

@@ -1,7 +1,8 @@
 """Instructions and turns, as the messages that a chat upstream takes.
 
 Chat upstreams refuse a call without its result right after it, and anything but text in a result. Text alone is
-always one string: many compatible servers take no parts, and some only one message of the system.
+always one string: many compatible servers take no parts. The templates of many models take one message of the system,
+at the beginning, and roles that take turns: https://huggingface.co/docs/transformers/chat_templating_writing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,13 +36,14 @@ _UNANSWERED = "error: this call was not answered"
 class History:
     """`messages`: as they are sent. `adjusted`: what was put elsewhere or left out, by names of the loss table."""
 
-    __slots__ = ("_thinks", "adjusted", "messages")
+    __slots__ = ("_openai", "adjusted", "messages")
 
-    def __init__(self, prompt: Prompt, *, thinks: bool) -> None:
-        """`thinks`: the upstream takes `reasoning_content`. Raises Untranslatable."""
+    def __init__(self, prompt: Prompt, *, openai: bool) -> None:
+        """`openai`: it is for a model of OpenAI's own. Those take instructions anywhere, and no `reasoning_content`.
+        Raises Untranslatable."""
         self.messages: list[Message] = []
         self.adjusted: dict[str, None] = {}
-        self._thinks = thinks
+        self._openai = openai
         first = next((at for at, turn in enumerate(prompt.turns) if turn.role != "system"), len(prompt.turns))
         self._said(Turn("system", (*prompt.system, *(part for turn in prompt.turns[:first] for part in turn.parts))))
         calls: tuple[Call, ...] = ()
@@ -62,7 +64,7 @@ class History:
         texts = _only(parts, Text)
         message: Message = {"role": "assistant", "content": _joined(texts) if texts or not calls else None}
         thoughts = [each for each in _only(parts, Thinking) if each.sealed is None and each.text]
-        if thoughts and self._thinks:
+        if thoughts and not self._openai:
             message["reasoning_content"] = "\n\n".join(each.text for each in thoughts)
         if calls:
             message["tool_calls"] = [_call(call) for call in calls]
@@ -84,7 +86,7 @@ class History:
             if call.id not in answered:
                 self.messages.append({"role": "tool", "tool_call_id": short_id(call.id), "content": _UNANSWERED})
         if shown:
-            self.messages.append({"role": "user", "content": shown})
+            self._add("user", shown)
         for turn in turns:
             self._said(turn)
 
@@ -101,11 +103,25 @@ class History:
             return
         texts = _as_text(rest)
         if len(texts) == len(rest):
-            self.messages.append({"role": turn.role, "content": _joined(texts)})
+            self._add(turn.role, _joined(texts))
         elif turn.role == "system":
             raise _of_users(next(part for part in rest if not isinstance(part, Text)))
         else:
-            self.messages.append({"role": "user", "content": [_part(part) for part in rest]})
+            self._add("user", [_part(part) for part in rest])
+
+    def _add(self, role: str, content: str | list[Message]) -> None:
+        """Instructions between messages stand in the user's words where the model's template may refuse them: moved up
+        to the others they would make the upstream's cache of all that follows worthless."""
+        if self._openai or not self.messages:
+            self.messages.append({"role": role, "content": content})
+            return
+        if role == "system":
+            self.adjusted["system turns"] = None
+        last = self.messages[-1]
+        if last["role"] == "user":
+            self.messages[-1] = {"role": "user", "content": _together(last["content"], content)}
+        else:
+            self.messages.append({"role": "user", "content": content})
 
 
 def short_id(call_id: str) -> str:
@@ -135,6 +151,19 @@ def _only(parts: Iterable[Any], kind: type[P]) -> tuple[P, ...]:
 
 def _joined(texts: Iterable[Text]) -> str:
     return "\n\n".join(each.text for each in texts if each.text)
+
+
+def _together(first: str | list[Message], second: str | list[Message]) -> str | list[Message]:
+    """The contents of two messages, as that of one."""
+    if isinstance(first, str) and isinstance(second, str):
+        return "\n\n".join(text for text in (first, second) if text)
+    return [part for each in (first, second) for part in _parts(each)]
+
+
+def _parts(content: str | list[Message]) -> list[Message]:
+    if isinstance(content, list):
+        return content
+    return [{"type": "text", "text": content}] if content else []
 
 
 def _is_media(part: Part) -> bool:

@@ -1,16 +1,10 @@
-"""What does not cross between OpenAI chat and the neutral form: the rows of the README's table, and what the code does.
-
-A row is (member, what becomes of it, why). `dropped`: left out, for it does not change what is answered;
-`400`: refused by name, for leaving it out would; `clamped`: carried in another form or range.
-"""
-
-from typing import Literal
+"""What cannot cross between OpenAI chat and the neutral form, by name."""
 
 from gateway.protocols.codec import InvalidBody
+from gateway.translation.loss import Loss, losses
 
-Row = tuple[str, Literal["dropped", "400", "clamped"], str]
-
-ASKED: tuple[Row, ...] = (
+ASKED = losses(
+    "from its clients",
     ("store", "dropped", "the gateway keeps no answers; other providers have no such switch"),
     ("prompt_cache_key", "dropped", "it steers OpenAI's cache alone; the gateway still binds the session by it"),
     ("prompt_cache_options", "dropped", "it steers OpenAI's cache alone"),
@@ -34,7 +28,8 @@ ASKED: tuple[Row, ...] = (
 )
 """What a chat client can say and the neutral form cannot."""
 
-SENT: tuple[Row, ...] = (
+SENT = losses(
+    "to its accounts",
     ("top_k", "dropped", "OpenAI refuses it"),
     ("metadata", "dropped", "OpenAI takes it only with stored answers"),
     ("cache_control", "dropped", "the cache of chat upstreams has no marks"),
@@ -57,9 +52,13 @@ SENT: tuple[Row, ...] = (
     ("presence_penalty", "clamped", "-2 to 2; left out for OpenAI's reasoning models"),
     ("frequency_penalty", "clamped", "-2 to 2; left out for OpenAI's reasoning models"),
     ("logprobs", "clamped", "at most 20 alternatives"),
+    ("system turns", "clamped", "instructions between messages are the user's, but for OpenAI's own models"),
+    ("user turns", "clamped", "those that follow each other are one, but for OpenAI's own models"),
     ("texts", "clamped", "texts that stand side by side in a message are one string, with a blank line between"),
     ("order", "clamped", "thinking, text and calls of a message in this order, results before all other user content"),
     ("unanswered", "clamped", "a call without a result gets one that says so; chat upstreams refuse the gap"),
+    ("document.text", "clamped", "a document that is plain text goes as text, without its name"),
+    ("document.name", "clamped", "a file has a name: `document` where the client gave none"),
     ("document.url", "400", "chat takes files as data alone"),
     ("image", "400", "chat takes images from users alone"),
     ("input_audio", "400", "chat takes sound from users alone"),
@@ -67,10 +66,16 @@ SENT: tuple[Row, ...] = (
 )
 """What the neutral form can say and a chat upstream cannot."""
 
-ANSWERED: tuple[Row, ...] = (
+HEARD = losses(
+    "from its accounts",
     ("answer.refusal", "clamped", "a refusal in an upstream's answer is its text, with the stop reason of a refusal"),
     ("answer.annotations", "dropped", "citations and results of the provider's own tools are not translated"),
     ("answer.choices", "dropped", "choices after the first"),
+)
+"""What an upstream answers and the neutral form cannot hold."""
+
+ANSWERED = losses(
+    "to its clients",
     ("answer.sealed", "dropped", "chat clients get thinking as text only: no signatures, no redacted blocks"),
     ("answer.stop", "clamped", "which stop sequence was met, or that the turn was paused: both are `stop`"),
     (
@@ -79,13 +84,13 @@ ANSWERED: tuple[Row, ...] = (
         "cache writes of five minutes and of an hour in one; no calls of the provider's tools",
     ),
 )
-"""What becomes of parts of an answer."""
+"""What an answer holds and a chat client cannot be told."""
 
-LOSSES = (*ASKED, *SENT, *ANSWERED)
+LOSSES: tuple[Loss, ...] = ASKED + SENT + HEARD + ANSWERED
 
 IGNORED = ("store", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "prediction", "verbosity")
 """Members of a body that are dropped whatever they hold."""
-_REFUSED = {name: why for name, fate, why in ASKED if fate == "400"}
+_REFUSED = {row.name: row.why for row in ASKED if row.fate == "400"}
 
 
 def refused(name: str, path: str | None = None) -> InvalidBody:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from gateway.translation.efforts import effort_of
+from gateway.translation.makers import maker
 from gateway.translation.openai_responses import content, tools
 from gateway.translation.openai_responses.marks import LONGEST_ID, short
 from gateway.translation.prompt import (
@@ -29,6 +30,7 @@ LEAST_OUTPUT = 16
 """Tokens: OpenAI refuses `max_output_tokens` below."""
 _TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
 _NOT_SAID = ("top_k", "seed", "presence_penalty", "frequency_penalty")
+_FIXED = ("temperature", "top_p")
 _UNANSWERED = "No result was given for this call."
 
 
@@ -53,6 +55,9 @@ def build(prompt: Prompt, limits: Limits) -> Built:
 
 
 def _sampling(prompt: Prompt, limits: Limits, adjusted: list[str]) -> dict[str, Any]:
+    """OpenAI's models that reason refuse temperature and top_p, whose default is 1:
+    https://developers.openai.com/api/docs/guides/latest-model (parameter compatibility)."""
+    fixed = _FIXED if maker(limits.model) == "reasons" else ()
     asked = (
         ("temperature", "temperature", prompt.temperature, 0, 2),
         ("top_p", "top_p", prompt.top_p, 0, 1),
@@ -63,9 +68,11 @@ def _sampling(prompt: Prompt, limits: Limits, adjusted: list[str]) -> dict[str, 
     for name, theirs, value, low, high in asked:
         if value is None:
             continue
-        body[theirs] = max(low, value if high is None else min(value, high))
-        if body[theirs] != value:
+        taken = 1 if name in fixed else max(low, value if high is None else min(value, high))
+        if taken != value:
             adjusted.append(name)
+        if name not in fixed:
+            body[theirs] = taken
     return body
 
 

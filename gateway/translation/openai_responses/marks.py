@@ -9,11 +9,11 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from gateway.protocols.foreign import MARK
 from gateway.translation.prompt import Family, Sealed
 
 _SEPARATOR = "_-_"
 """Between a namespace and a name: of letters that every vendor allows in names, and that nobody writes like this."""
-_MARK = "poolgate."
 LONGEST_ID = 64
 """Characters of a call's id, and of a user's, that OpenAI takes."""
 
@@ -61,14 +61,14 @@ def encrypted(piece: Piece) -> str:
     if sealed.family == "openai" and not redacted and call is None:
         return sealed.data
     mark = _Mark(sealed.family, sealed.data, sealed.id, redacted, call)
-    return _MARK + urlsafe_b64encode(msgspec.json.encode(mark)).decode()
+    return MARK + urlsafe_b64encode(msgspec.json.encode(mark)).decode()
 
 
 def decrypted(content: str, item_id: str | None) -> Piece:
     """What `encrypted` wrote; all else is OpenAI's own."""
-    if content.startswith(_MARK):
+    if content.startswith(MARK):
         try:
-            mark = _mark.decode(urlsafe_b64decode(content[len(_MARK) :].encode()))
+            mark = _mark.decode(urlsafe_b64decode(content[len(MARK) :].encode()))
         except (msgspec.DecodeError, binascii.Error, ValueError):
             pass
         else:

@@ -15,7 +15,7 @@ from gateway.translation.openai_responses.tools import Offer, read_choice
 from gateway.translation.prompt import Effort, Format, Prompt, Reasoning, Text
 
 _KEPT_AT_OPENAI = ("previous_response_id", "conversation", "prompt")
-_DROPPED = tuple(member for member, fate, _ in FROM_CLIENTS if fate == "dropped" and member.isidentifier())
+_DROPPED = tuple(row.name for row in FROM_CLIENTS if row.fate == "dropped" and row.name.isidentifier())
 _DROPPED_WITHIN = (("text", "verbosity"), ("reasoning", "context"))
 _HONOURED = {"reasoning.encrypted_content", "message.output_text.logprobs"}
 _body = msgspec.json.Decoder(dict[str, Any])
@@ -71,6 +71,8 @@ def _refuse(found: dict[str, Any]) -> None:
     for name in _KEPT_AT_OPENAI:
         if found.get(name) is not None:
             raise InvalidBody(f"{name} names what is stored at OpenAI: this model cannot be given it", name)
+    if found.get("moderation") is not None:
+        raise InvalidBody("moderation is OpenAI's: nobody else would block by it", "moderation")
     if fields.flag(found.get("background"), "background"):
         raise InvalidBody("background answers cannot be had from this model", "background")
 

@@ -67,6 +67,7 @@ async def test_the_fields_are_those_of_the_contract(root: Api):
         ({"options": {"colour": "red"}}, "options.colour"),
         ({"base_url": "ftp://example.com"}, "base_url"),
         ({"base_url": "https://user:pass@example.com"}, "base_url"),
+        ({"base_url": "https://0x7f.1"}, "base_url"),
         ({"platform": "claude-console"}, "base_url"),
         ({"priority": 0}, "priority"),
         ({"priority": 101}, "priority"),
@@ -132,7 +133,7 @@ async def test_the_switch_is_the_operators(north: Tenant):
     assert made["tenant_id"] == north.id
     assert (await operator(f"POST /accounts/{made['id']}/disable"))["enabled"] is False
     shown = await operator(f"GET /accounts/{made['id']}/state")
-    assert (shown["usable"], shown["reason"]) == (False, "switched_off")
+    assert (shown["usable"], shown["reason"], shown["until"]) == (False, "disabled", None)
     assert (await operator(f"POST /accounts/{made['id']}/enable"))["enabled"] is True
     await north.as_("viewer")(f"POST /accounts/{made['id']}/enable", expect=403)
     await north.as_("member")("GET /accounts", expect=403)
@@ -177,6 +178,24 @@ async def test_state_is_read_and_lifted(root: Api, resources: Resources):
     lifted = await root(f"POST {path}/recover")
     assert lifted["usable"] is True and len(lifted["recent"]) == 1
     assert (await root("GET /audit", target=made["id"]))["data"][0]["after"] == {"lifted": 1}
+
+
+@pytest.mark.parametrize("how", ["disabled", "expired"])
+async def test_what_the_operator_decided_does_not_end_with_a_cool_down(root: Api, resources: Resources, how: str):
+    past = "2026-01-01T00:00:00Z"
+    made = await root("POST /accounts", draft(), expect=201)
+    path = f"/accounts/{made['id']}"
+    await root(f"PATCH {path}", {"expires_at": past} if how == "expired" else {"enabled": False})
+    out = state.State("limit", time.time() + 60, time.time(), "req_x", 429)
+    prefix = tenant_prefix(made["tenant_id"])
+    for _ in range(2):
+        shown = await root(f"GET {path}/state")
+        assert (shown["usable"], shown["reason"], shown["until"], shown["source"]) == (False, how, None, None)
+        await resources.redis.hset(prefix + "state", f"{made['id']}|account", state.encode(out).decode())
+    assert [one["reason"] for one in shown["cooldowns"]] == ["limit"]
+    assert (await root(f"POST {path}/recover"))["reason"] == how
+    await root(f"PATCH {path}", {"expires_at": "2099-01-01T00:00:00Z", "enabled": True})
+    assert (await root(f"GET {path}/state"))["usable"] is True
 
 
 async def test_new_credentials_lift_what_was_found_of_the_old_once_they_are_committed(root: Api, resources: Resources):
@@ -252,3 +271,74 @@ async def test_entra_needs_its_application(root: Api):
     refused = await root(path, {"options": {"client_id": "app"}}, expect=400)
     assert [error["field"] for error in refused["errors"]] == ["options.entra_tenant_id"]
     assert (await root(path, {"credentials": {"api_key": SECRET}, "options": {}}))["credential_fields"] == ["api_key"]
+
+
+def service_account(token_uri: str = "https://oauth2.googleapis.com/token") -> dict[str, str]:
+    named = {"type": "service_account", "client_email": "a@p.iam.gserviceaccount.com", "project_id": "p"}
+    return {**named, "private_key": f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n", "token_uri": token_uri}
+
+
+async def test_a_service_account_is_taken_as_an_object_and_as_its_text(root: Api, resources: Resources):
+    own = service_account()
+    for given in (own, json.dumps(own, indent=2)):
+        made = await root(
+            "POST /accounts", draft(platform="gemini", credentials={"service_account": given}), expect=201
+        )
+        path = f"PATCH /accounts/{made['id']}"
+        for _ in range(2):
+            async with resources.database() as session:
+                row = await accounts.find(session, Reach(everything=True), made["id"])
+                assert accounts.credentials(row, resources.sealer) == {"service_account": own}
+            await root(path, {"credentials": {"service_account": given}})
+        assert (await root(path, {"options": {"location": "eu"}}))["credential_fields"] == ["service_account"]
+    wrong = draft(platform="gemini", credentials={"service_account": f"{{{SECRET}"})
+    problem = await root("POST /accounts", wrong, expect=400)
+    assert [error["field"] for error in problem["errors"]] == ["credentials.service_account"]
+    assert SECRET not in json.dumps(problem)
+    problem = await root(path, {"credentials": {"service_account": json.dumps(own | {"type": "user"})}}, expect=400)
+    assert problem["errors"][0]["field"].startswith("credentials.service_account")
+
+
+async def test_nobody_reads_credentials_by_moving_their_account(north: Tenant, resources: Resources):
+    owner, elsewhere = north.as_("owner"), "https://my-own.example"
+    oauth = {"access_token": "tok-1", "refresh_token": "tok-2", "expires_at": 1893456000}
+    moves: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
+        (draft(), {"base_url": elsewhere}),
+        (draft(base_url="https://a.example"), {"base_url": None}),
+        (draft(platform="openai", credentials={"api_key": SECRET}), {"base_url": elsewhere, "name": f"m{next(NAMES)}"}),
+        (draft(credentials=oauth), {"options": {"token_url": elsewhere}}),
+        (draft(credentials=oauth, options={"token_url": "https://a.example"}), {"options": None}),
+    )
+    for body, change in moves:
+        made = await owner("POST /accounts", body, expect=201)
+        path = f"/accounts/{made['id']}"
+        for asking in (owner, north.as_("operator")):
+            problem = await asking(f"PATCH {path}", change, expect=400)
+            assert [error["field"] for error in problem["errors"]] == ["credentials"]
+        assert await owner(f"GET {path}") == made
+        given = {**change, "credentials": body["credentials"]}
+        assert (await owner(f"PATCH {path}", given))["base_url"] == change.get("base_url", made["base_url"])
+        # What stays where it is, and what is no address, needs no credentials.
+        await owner(
+            f"PATCH {path}", {"options": given.get("options"), "base_url": given.get("base_url", made["base_url"])}
+        )
+
+
+async def test_only_root_moves_an_account_of_the_machines_role(root: Api, north: Tenant):
+    aws = draft(platform="bedrock", options={"region": "eu-west-1"}, credentials={}, tenant_id=north.id)
+    at = f"PATCH /accounts/{(await root('POST /accounts', aws, expect=201))['id']}"
+    moved = {"base_url": "https://vpc.example"}
+    problem = await north.as_("owner")(at, moved, expect=400)
+    assert (problem["errors"][0]["field"], "root" in problem["errors"][0]["message"]) == ("credentials", True)
+    await north.as_("owner")(at, {"notes": "n"})
+    assert (await root(at, moved))["base_url"] == moved["base_url"]
+
+
+async def test_an_account_without_secrets_moves(north: Tenant):
+    owner = north.as_("owner")
+    bare = draft(platform="ollama", base_url="http://10.0.0.7:11434", credentials={})
+    at = f"PATCH /accounts/{(await owner('POST /accounts', bare, expect=201))['id']}"
+    assert (await owner(at, {"base_url": "http://10.0.0.8:11434"}))["base_url"] == "http://10.0.0.8:11434"
+    await owner(at, {"credentials": {"api_key": SECRET}})
+    await owner(at, {"base_url": "http://10.0.0.9:11434"}, expect=400)
+    assert (await owner(at, {"base_url": "http://10.0.0.9:11434", "credentials": {}}))["credential_fields"] == []

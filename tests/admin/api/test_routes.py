@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
-from gateway.core.names import session_name, tenant_prefix
-from gateway.core.state import FOR_EVER, State, encode
+from gateway.core.counters import counter
+from gateway.core.limits import parse
+from gateway.core.names import pace_name, session_name, tenant_prefix
+from gateway.core.paces import Pace
+from gateway.core.paces import encode as encode_paces
+from gateway.core.state import BREAKER, FOR_EVER, State, encode
 from tests.admin.conftest import Site, Tenant
 
 MODEL = "claude-test-1"
@@ -93,6 +97,65 @@ async def test_full_accounts_are_no_candidates(site: Site, north: Tenant) -> Non
     await site.resources.redis.zadd(tenant_prefix(north.id) + "s:" + full, {"req_1": (time.time() + 60) * 1000})
     told = await ask(north, await key(north))
     assert (names(told), reasons(told)) == ([], {"full": "full"})
+    assert (told["error"]["status"], told["error"]["code"]) == (503, "overloaded")
+
+
+async def test_accounts_at_a_cap_of_their_own_are_no_candidates(site: Site, north: Tenant) -> None:
+    cap = {"type": "requests", "per": "total", "max": 1}
+    capped = await account(north, "capped", limits=[cap])
+    other = await account(north, "of another model", limits=[{**cap, "models": ["claude-other-*"]}])
+    for one in (capped, other):
+        row = (await north.as_("owner")(f"GET /accounts/{one}"))["limits"]
+        (limit,) = parse(row, scope="account", owner=one)
+        await site.resources.redis.set(tenant_prefix(north.id) + counter(limit, time.time()).name, 1)
+    told = await ask(north, await key(north))
+    assert (names(told), reasons(told), told["error"]) == (["of another model"], {"capped": "limit_reached"}, None)
+    await north.as_("owner")(f"DELETE /accounts/{other}", expect=204)
+    told = await ask(north, await key(north))
+    assert (names(told), told["error"]["code"]) == ([], "no_account")
+
+
+async def test_a_breaker_that_another_request_tries_is_no_candidate(site: Site, north: Tenant) -> None:
+    trying = await account(north, "trying")
+    prefix, now = tenant_prefix(north.id), time.time()
+    half_open = State(BREAKER, now - 1, now - 31, faults=5)
+    await site.resources.redis.hset(prefix + "state", f"{trying}|family:test", encode(half_open).decode())
+    key_id = await key(north)
+    assert names(await ask(north, key_id)) == ["trying"]
+    await site.resources.redis.set(f"{prefix}probe:{trying}|family:other", "req_1", ex=60)
+    assert names(await ask(north, key_id)) == ["trying"], "another family is another's matter"
+    await site.resources.redis.set(f"{prefix}probe:{trying}|family:test", "req_1", ex=60)
+    told = await ask(north, key_id)
+    assert (names(told), reasons(told), told["error"]["code"]) == ([], {"trying": "breaker"}, "no_account")
+
+
+@pytest.mark.parametrize("strategy", ["least_busy", "latency"])
+async def test_slow_accounts_come_last_as_gateways_have_met_them(site: Site, north: Tenant, strategy: str) -> None:
+    owner, now = north.as_("owner"), time.time()
+    pool = await owner("POST /pools", {"name": f"slow {strategy}", "strategy": strategy}, expect=201)
+    ids = [await account(north, f"a{at}", pools=[pool["id"]]) for at in range(3)]
+    key_id = await key(north)
+    one = {ids[0]: Pace(0.5, now - 9), ids[1]: Pace(9.0, now - 2, True)}
+    two = {ids[0]: Pace(0.4, now - 1), ids[1]: Pace(0.1, now - 7), ids[2]: Pace(0.2, now - 3)}
+    for hour, told in ((now, {"gw_1": one}), (now - 3600, {"gw_2": two})):
+        name = pace_name((north.id, "test", "generate", True), hour)
+        await site.resources.redis.hset(
+            tenant_prefix(north.id) + name, mapping={g: encode_paces(p) for g, p in told.items()}
+        )
+    found = await ask(north, key_id)
+    assert [one["tier"] for one in found["candidates"]] == [50, 50, 1050]
+    assert names(found) == (["a2", "a0", "a1"] if strategy == "latency" else ["a0", "a2", "a1"])
+    assert {one["tier"] for one in (await ask(north, key_id, stream=False))["candidates"]} == {50}, "other requests"
+
+
+async def test_a_key_that_may_ask_nothing(north: Tenant) -> None:
+    await account(north, "one")
+    for fields, code in (({"enabled": False}, "key_disabled"), ({"expires_at": "2026-01-01T00:00:00Z"}, "key_expired")):
+        key_id = await key(north)
+        assert names(await ask(north, key_id)) == ["one"]
+        await north.as_("owner")(f"PATCH /keys/{key_id}", fields)
+        told = await ask(north, key_id)
+        assert (told["error"]["status"], told["error"]["code"], told["candidates"]) == (401, code, [])
 
 
 async def test_what_the_client_would_be_told(north: Tenant) -> None:
@@ -103,7 +166,7 @@ async def test_what_the_client_would_be_told(north: Tenant) -> None:
     assert (nowhere["error"]["code"], nowhere["error"]["status"]) == ("model_not_found", 404)
     assert reasons(nowhere) == {"one": "model_not_served"}
     foreign = await ask(north, await key(north), path=f"/v1beta/models/{MODEL}:generateContent")
-    assert reasons(foreign) == {"one": "needs_translation"}
+    assert [one["translated"] for one in foreign["candidates"]] == [True]
 
 
 async def test_bound_keys_never_fall_back(north: Tenant) -> None:

@@ -37,6 +37,27 @@ async def test_the_multiplier_is_roots(root: Api, north: Tenant):
     assert made["price_multiplier"] == "2"
 
 
+async def test_the_key_of_ollamas_clients_is_one_of_the_default_tenant(root: Api, north: Tenant):
+    default = (await root("GET /tenants", q="default"))["data"][0]
+    assert default["ollama_key_id"] is None
+    path = f"PATCH /tenants/{default['id']}"
+    key = await root("POST /keys", {"platforms": ["*"], "models": ["*"], "tenant_id": default["id"]}, expect=201)
+    foreign = await root("POST /keys", {"platforms": ["*"], "models": ["*"], "tenant_id": north.id}, expect=201)
+    for given in (key["id"], None, key["id"]):
+        assert (await root(path, {"ollama_key_id": given}))["ollama_key_id"] == given
+    for wrong in (foreign["id"], "key_nothing", default["id"], ""):
+        refused = await root(path, {"ollama_key_id": wrong}, expect=400)
+        assert refused["errors"][0]["field"] == "ollama_key_id"
+    refused = await root(f"PATCH /tenants/{north.id}", {"ollama_key_id": foreign["id"]}, expect=400)
+    assert refused["errors"][0]["field"] == "ollama_key_id"
+    refused = await north.as_("owner")(f"PATCH /tenants/{north.id}", {"ollama_key_id": foreign["id"]}, expect=403)
+    assert refused["errors"][0]["field"] == "ollama_key_id"
+    assert (await root("POST /tenants", {"name": "x", "ollama_key_id": None}, expect=400))["errors"]
+    await root(f"DELETE /keys/{key['id']}", expect=204)
+    assert (await root(path, {"ollama_key_id": key["id"]}, expect=400))["errors"][0]["field"] == "ollama_key_id"
+    assert (await root(path, {"ollama_key_id": None}))["ollama_key_id"] is None
+
+
 async def test_a_name_is_taken_once(root: Api):
     problem = await root("POST /tenants", {"name": "default"}, expect=409)
     assert problem["errors"][0]["field"] == "name"

@@ -56,7 +56,8 @@ async def test_only_real_changes_are_news(
     assert await scene.mark("a", SCOPE, new, '{"n":1}') == 1
     told = {"a": "a", "s": SCOPE, "o": old or "", "n": new, "h": '{"n":1}'}
     assert events(scene) == [told] * news
-    assert scene.redis.lrange(scene.name("h:a"), 0, -1) == ['{"n":1}']  # the history has them all
+    kind = SCOPE.partition(":")[0]
+    assert scene.redis.zrange(scene.name(f"h:a:{kind}"), 0, -1) == ['{"n":1}']  # the history has them all
 
 
 async def test_a_recovery_is_news_once(scene: Scene):

@@ -1,6 +1,7 @@
 """settle, renew, sweep and mark on a real Redis: what is held comes back once, and each row is written once."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -144,11 +145,32 @@ async def test_marking(scene: Scene, scope: str) -> None:
     assert scene.redis.hgetall(scene.name("state")) == {f"a|{scope}": '{"reason":"r"}'}
     assert await scene.mark("a", scope, "", '{"n":2}') == 1
     assert scene.redis.hgetall(scene.name("state")) == {}
-    assert scene.redis.lrange(scene.name("h:a"), 0, -1) == ['{"n":2}', '{"n":1}']
-    assert 604_000 < scene.redis.ttl(scene.name("h:a")) <= 604_800
+    history = scene.name("h:a:" + scope.partition(":")[0])
+    assert scene.redis.zrange(history, 0, -1, desc=True) == ['{"n":2}', '{"n":1}']
+    assert 604_000 < scene.redis.ttl(history) <= 604_800
+    now = time.time() * 1e6
+    assert all(now - 5e6 < moment < now + 5e6 for _, moment in scene.redis.zrange(history, 0, -1, withscores=True))
 
 
 async def test_the_history_is_bounded(scene: Scene) -> None:
-    for n in range(120):
+    """A thousand changes of each kind; a hundred were too few for seven days."""
+    for n in range(1_020):
         await scene.mark("a", "account", "{}", str(n))
-    assert scene.redis.lrange(scene.name("h:a"), 0, -1) == [str(n) for n in range(119, 19, -1)]
+    found = scene.redis.zrange(scene.name("h:a:account"), 0, -1, desc=True)
+    assert found == [str(n) for n in range(1_019, 19, -1)]
+
+
+async def test_what_clients_name_pushes_nothing_else_out(scene: Scene) -> None:
+    await scene.mark("a", "account", "{}", "account")
+    await scene.mark("a", "family:opus", "{}", "family")
+    for n in range(1_100):
+        await scene.mark("a", f"model:chosen:by-clients-{n}", "{}", str(n))
+    histories = {kind: scene.redis.zrange(scene.name("h:a:" + kind), 0, -1) for kind in ("account", "family", "model")}
+    assert (histories["account"], histories["family"], len(histories["model"])) == (["account"], ["family"], 1_000)
+
+
+async def test_what_is_older_than_seven_days_goes(scene: Scene) -> None:
+    now, history = int(time.time() * 1e6), scene.name("h:a:account")
+    scene.redis.zadd(history, {"old": now - 604_801 * 10**6, "kept": now - 604_700 * 10**6})
+    await scene.mark("a", "account", "{}", "new")
+    assert scene.redis.zrange(history, 0, -1) == ["kept", "new"]

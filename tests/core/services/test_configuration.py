@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from gateway.core import changes, db
 from gateway.core import models as m
 from gateway.core.domain import Capture, Proxy, Timeouts
+from gateway.core.groups import Alias, Group, PromptRule, Rules, Target
 from gateway.core.ids import new_id
 from gateway.core.sealing import SealBroken, Sealer
 from gateway.core.secret import Secret
@@ -112,7 +113,8 @@ async def test_an_account_is_not_opened_with_another_proxy(session: AsyncSession
 
 async def test_the_snapshot(session: AsyncSession) -> None:
     version = await changes.record(session, "test", "x")
-    own = await tenant(session, public_lists=True, enabled=False)
+    key = new_id("key")
+    own = await tenant(session, public_lists=True, enabled=False, ollama_key_id=key)
     gone = await tenant(session, deleted_at=PAST)
     pool = new_id("pool")
     session.add(m.Pool(id=pool, tenant_id=own, name="p", strategy="weighted"))
@@ -127,6 +129,7 @@ async def test_the_snapshot(session: AsyncSession) -> None:
     found = await load(session, SEALER, PLATFORMS)
     assert found.version == version
     assert (found.tenants[own].public_lists, found.tenants[own].enabled) == (True, False)
+    assert found.tenants[own].ollama_key_id == key
     assert gone not in found.tenants
     assert (found.pools[pool].tenant_id, found.pools[pool].strategy) == (own, "weighted")
     assert [one.id for one in found.by_tenant[own]] == [rich, plain, nothing]
@@ -191,6 +194,51 @@ async def test_what_is_captured(session: AsyncSession) -> None:
     assert [entry["log_level"] for entry in logs] == ["error", "error"]
 
 
+async def group(session: AsyncSession, tenant_id: str, name: str, **fields: Any) -> str:
+    identity = new_id("grp")
+    session.add(m.Group(id=identity, tenant_id=tenant_id, name=name, **fields))
+    await session.flush()
+    return identity
+
+
+async def test_groups_and_which_is_active(session: AsyncSession) -> None:
+    own, other = await tenant(session), await tenant(session)
+    aliases = [{"match": "a*", "targets": [{"model": "m", "provider": "x", "weight": 2}]}]
+    rules: dict[str, Any] = {
+        "prompt": {"mode": "append", "text": "t"},
+        "tools_removed": ["x"],
+        "params_default": {"a": 0},
+    }
+    rich = await group(session, own, "rich", aliases=aliases, headers={"x-a": "b"}, tool_mode="native", **rules)
+    off, far = await group(session, own, "off", enabled=False), await group(session, other, "off")
+    for tenant_id, active in ((own, off), (other, far)):
+        (await session.get_one(m.Tenant, tenant_id)).active_group_id = active
+    await session.flush()
+    found = await load(session, SEALER, PLATFORMS)
+    assert found.groups[own] == {
+        "rich": Group(
+            rich, own, "rich", True, (Alias("a*", (Target("m", provider="x", weight=2),)),),
+            Rules(PromptRule("append", text="t"), 1.0, ("x",), {"a": 0}, {}), "native", {"x-a": "b"},
+        ),
+        "off": Group(off, own, "off", enabled=False),
+    }  # fmt: skip
+    assert (found.active[own], found.active[other]) == ("off", "off")
+    assert (found.group(own, "off"), found.group(other, "off")) == (None, Group(far, other, "off"))
+    narrow = await load(session, SEALER, PLATFORMS, tenant_id=own)
+    assert set(narrow.groups) == {own}
+    assert narrow.active == {own: "off"}
+
+
+async def test_one_broken_group_does_not_stop_the_others(session: AsyncSession) -> None:
+    own = await tenant(session)
+    await group(session, own, "good")
+    bad = await group(session, own, "bad", prompt={"mode": "loudly"})
+    with capture_logs() as logs:
+        found = await load(session, SEALER, PLATFORMS)
+    assert set(found.groups[own]) == {"good"}
+    assert [(one["group"], one["log_level"]) for one in logs] == [(bad, "error")]
+
+
 async def test_a_caller_with_everything(session: AsyncSession) -> None:
     own, other = await tenant(session, limits=[{**MINUTE, "max": 4}]), await tenant(session)
     user, team = new_id("usr"), new_id("team")
@@ -224,7 +272,7 @@ async def test_a_caller_with_everything(session: AsyncSession) -> None:
     assert (caller.expires_at, caller.secret_expires_at) == (PAST.timestamp(), None)
     assert (caller.on_disconnect, caller.price_multiplier, caller.debug) == ("drain", "1.5", True)
     assert [(one.scope, one.owner, one.max) for one in caller.limits] == [
-        ("key", identity, 1), ("user", user, 2), ("team", team, 3), ("tenant", own, 4)
+        ("key", identity, 1), ("user", f"{user}/{own}", 2), ("team", team, 3), ("tenant", own, 4)
     ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ async def test_the_limits_of_key_user_and_tenant_all_apply(database_url: str):
         found = await keys.limits_of(session, mine)
         assert [(limit.scope, limit.owner, limit.max) for limit in found] == [
             ("key", mine.id, 1),
-            ("user", user.id, 2),
+            ("user", f"{user.id}/{tenant.id}", 2),
             ("tenant", tenant.id, 3),
         ]
         assert [limit.scope for limit in await keys.limits_of(session, nobodys)] == ["key", "tenant"]

@@ -92,7 +92,7 @@ async def test_its_limits_are_between_those_of_the_user_and_the_tenant(database:
     assert await teams.of(database, nobodys) is None
     limits = await keys.limits_of(database, hers)
     assert [(one.scope, one.owner, one.max) for one in limits] == [
-        ("key", hers.id, 1), ("user", ann.id, 2), ("team", team.id, 3),
+        ("key", hers.id, 1), ("user", f"{ann.id}/{default}", 2), ("team", team.id, 3),
     ]  # fmt: skip
     assert [one.scope for one in await keys.limits_of(database, nobodys)] == ["key"]
     await teams.delete(database, team)

@@ -64,6 +64,14 @@ def test_a_directive_in_the_text_calls_a_tool() -> None:
     assert composed(ask('MOCK_TOOL exec_command {"cmd": "ls"}')).call is None
 
 
+def test_a_given_text_is_the_answer_whatever_is_asked() -> None:
+    script = Script(say="<pg:call>", think=2)
+    for asked in (ask("MOCK_TOOL add {}", tools=(TOOL,), forced=""), ask(schema={}), ask(result="42")):
+        answer = compose(asked, script, "serial", 1)
+        assert ("".join(answer.text), answer.call, answer.stop) == ("<pg:call>", None, "end")
+        assert answer.usage.output_tokens == 2 + len(answer.text)
+
+
 def test_a_schema_is_answered_with_json_whatever_the_limit() -> None:
     answer = composed(ask(schema={"properties": {"a": {"const": "x y z"}}, "required": ["a"]}, max_tokens=1))
     assert "".join(answer.text) == '{"a": "x y z"}'

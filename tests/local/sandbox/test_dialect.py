@@ -8,6 +8,7 @@ import pytest
 
 from gateway.local.sandbox.answer import Answer, Ask, compose, members_of
 from gateway.local.sandbox.chatgpt import CHATGPT
+from gateway.local.sandbox.converse import CONVERSE
 from gateway.local.sandbox.dialect import Dialect, Fault, Target
 from gateway.local.sandbox.routes import ANTHROPIC, BEDROCK, GEMINI, OLLAMA, OPENAI_CHAT, OPENAI_RESPONSES
 from gateway.local.sandbox.script import read
@@ -27,6 +28,11 @@ ASKED: list[tuple[Dialect, Target, dict[str, Any]]] = [
         BEDROCK,
         Target("generate", "m", "invoke-with-response-stream"),
         {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 99, "messages": HELLO},
+    ),
+    (
+        CONVERSE,
+        Target("generate", "m", "converse-stream"),
+        {"messages": [{"role": "user", "content": [{"text": "hi"}]}]},
     ),
     (OLLAMA, Target("generate", action="chat"), {"model": "m", "messages": HELLO}),
     (OLLAMA, Target("generate", action="generate"), {"model": "m", "prompt": "say hello"}),
@@ -54,7 +60,7 @@ def test_the_events_add_up_to_the_answer(dialect: Dialect, target: Target, asked
 def test_no_two_answers_have_one_id(dialect: Dialect, target: Target, asked: dict[str, Any]) -> None:
     ask, one = answered(dialect, target, asked, "a" * 24)
     _, other = answered(dialect, target, asked, "b" * 24)
-    if dialect is OLLAMA:  # it gives its answers none
+    if dialect in (OLLAMA, CONVERSE):  # they give their answers none
         assert dialect.identify(one) == ""
         return
     assert dialect.identify(one) != dialect.identify(other)

@@ -159,3 +159,19 @@ async def test_without_sse_a_stream_is_a_json_array(sandbox, version, separator)
     (row,) = sandbox.bill().rows
     assert (row.credential, row.model) == ("xyz1", "sandbox-echo")
     assert sandbox.requests()[0].target.endswith("?key=…xyz1")
+
+
+@pytest.mark.parametrize("model", ["sandbox-think-2-tokens-9", "sandbox-tool"])
+async def test_several_answers_are_all_billed(sandbox, google, model) -> None:
+    one = await google.aio.models.generate_content(model=model, contents="say hello", config=PLAIN)
+    sandbox.bill().clear()
+    config = types.GenerateContentConfig(tools=PLAIN.tools, candidate_count=3)
+    whole = await google.aio.models.generate_content(model=model, contents="say hello", config=config)
+    assert [candidate.index for candidate in whole.candidates] == [0, 1, 2]
+    assert whole.usage_metadata.candidates_token_count == 3 * one.usage_metadata.candidates_token_count
+    assert_billed(sandbox, whole)
+    stream = await google.aio.models.generate_content_stream(model=model, contents="say hello", config=config)
+    chunks = [chunk async for chunk in stream]
+    assert len(chunks[-1].candidates) == 3
+    assert chunks[-1].usage_metadata == whole.usage_metadata
+    assert_billed(sandbox, chunks[-1])

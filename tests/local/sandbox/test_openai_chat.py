@@ -165,3 +165,25 @@ async def test_azures_form_of_the_path(sandbox) -> None:
     assert answer.choices[0].message.content
     assert [row.credential for row in sandbox.bill().rows] == ["abcd"] * 2
     assert sandbox.bill().rows[0].path == "/openai/deployments/gpt-4o/chat/completions"
+
+
+async def test_several_answers_are_all_billed(sandbox, gpt) -> None:
+    asked = {"model": "sandbox-think-2-tokens-9", "messages": HELLO, "n": 3}
+    whole = await gpt.chat.completions.create(**asked)
+    assert [choice.index for choice in whole.choices] == [0, 1, 2]
+    assert len({choice.message.content for choice in whole.choices}) == 1
+    assert (whole.usage.completion_tokens, whole.usage.completion_tokens_details.reasoning_tokens) == (27, 6)
+    assert_billed(sandbox, whole.id, whole.usage)
+    async with gpt.chat.completions.stream(stream_options={"include_usage": True}, **asked) as stream:
+        async for _ in stream:
+            pass
+        streamed = await stream.get_final_completion()
+    assert [one.message.content for one in streamed.choices] == [one.message.content for one in whole.choices]
+    assert_billed(sandbox, streamed.id, streamed.usage)
+
+
+@pytest.mark.parametrize("number", [0, -1, 129, "2"])
+async def test_a_number_of_answers_that_cannot_be(gpt, number: Any) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        await gpt.chat.completions.create(model="gpt-4o", messages=HELLO, n=number)
+    assert caught.value.param == "n"

@@ -59,6 +59,12 @@ def test_the_first_rule_that_matches_and_is_not_used_up_wins() -> None:
     assert book.find("sandbox-error-500", "k").error == 500
 
 
+def test_a_rule_may_say_a_text() -> None:
+    book = Rulebook([Rule(say="One.", times=1), Rule("think-3", say="Two.", match="m")])
+    assert [book.find("m", "k") for _ in range(2)] == [Script(say="One."), Script(say="Two.", think=3)]
+    assert book.find("sandbox-echo", "k") == Script(echo=True)
+
+
 def test_replacing_rules_forgets_their_counts() -> None:
     rule = Rule("error-529", times=1)
     book = Rulebook([rule])
@@ -76,5 +82,6 @@ def test_a_file_of_rules(tmp_path) -> None:
     path = tmp_path / "rules.json"
     path.write_text(json.dumps([{"match": "a*", "script": "echo", "times": 2}]))
     assert load_rules(path) == [Rule("echo", match="a*", times=2)]
+    assert decode_rules(b'[{"say": "Yes."}]') == [Rule(say="Yes.")]
     with pytest.raises(msgspec.ValidationError, match="scripts"):
         decode_rules(b'[{"scripts": "echo"}]')

@@ -70,14 +70,14 @@ def prompts(draw: st.DrawFn) -> Prompt:
     for number in range(draw(st.integers(0, 4))):
         turns += draw(_round(number))
     given = tuple(draw(st.lists(tools, max_size=3, unique_by=lambda tool: tool.name)))
-    model = draw(st.sampled_from(["claude-sonnet-4-5", "claude-opus-5-5"]))
+    model = draw(st.sampled_from(["claude-sonnet-4-0", "claude-opus-5-5"]))
     room = draw(st.integers(1025, 64000))
     reasoning = draw(_reasoning(model, room))
     thinks = reasoning.enabled is True
     modes = ["auto", "none", None] if thinks or not given else ["auto", "none", "required", "one"]
     mode: Any = draw(st.sampled_from(modes)) if given else None
     parallel = None if mode in (None, "none") else draw(st.none() | st.booleans())
-    sampling = {} if thinks else draw(_sampling)
+    sampling = {} if thinks or model == "claude-opus-5-5" else draw(_sampling)
     return Prompt(
         model=model,
         turns=tuple(turns),

@@ -40,16 +40,21 @@ def built(model: str = OLD, **members):
             (),
         ),
         ({"max_tokens": 0}, {"max_tokens": 0}, ()),
-        ({"temperature": 0, "top_p": 0, "top_k": 0}, {"temperature": 0, "top_p": 0, "top_k": 0}, ()),
+        ({"temperature": 0, "top_k": 0}, {"temperature": 0, "top_k": 0}, ()),
         ({"temperature": 0.7}, {"temperature": 0.7}, ()),
-        ({"temperature": 1.8, "top_p": 1.5}, {"temperature": 1, "top_p": 1}, ("temperature", "top_p")),
+        ({"temperature": 1.8}, {"temperature": 1}, ("temperature",)),
+        ({"top_p": 1.5}, {"top_p": 1}, ("top_p",)),
         ({"temperature": -1}, {"temperature": 0}, ("temperature",)),
         ({"stop": ("END", "\n")}, {"stop_sequences": ["END"]}, ("stop",)),
         ({"user": "u"}, {"metadata": {"user_id": "u"}}, ()),
         ({"user": "u" * 513, "metadata": {"a": "b"}}, {}, ("user",)),
         ({"service_tier": "default"}, {"service_tier": "standard_only"}, ()),
         ({"service_tier": "flex"}, {}, ("service_tier",)),
-        ({"seed": 7, "presence_penalty": 0.5, "frequency_penalty": 0}, {}, ("seed", "presence_penalty")),
+        (
+            {"seed": 0, "presence_penalty": 0.5, "frequency_penalty": 0},
+            {},
+            ("seed", "presence_penalty", "frequency_penalty"),
+        ),
         ({"tools": (TOOL,)}, {"tools": [{"name": "t", "input_schema": SCHEMA}]}, ()),
         (
             {"tools": (Tool("fs.read", "d", None, True, cache=CACHE),)},
@@ -98,7 +103,6 @@ def built(model: str = OLD, **members):
             {
                 "max_tokens": 12288,
                 "thinking": {"type": "enabled", "budget_tokens": 4096},
-                "temperature": 1,
                 "top_p": 0.95,
             },
             (),
@@ -121,6 +125,32 @@ def test_every_member(members, body, adjusted):
     assert sorted(said) == sorted(adjusted)
     sampled = body.keys() & {"temperature", "top_p", "top_k"}
     assert headers == ((VERSION,) if sampled else ())
+
+
+BOTH = {"temperature": 0.5, "top_p": 0.9}
+GEMINI_CLI = {"temperature": 1, "top_p": 0.95, "top_k": 64}
+
+
+@pytest.mark.parametrize(
+    ("model", "sampling", "taken", "adjusted"),
+    [
+        ("claude-3-7-sonnet-20250219", BOTH, BOTH, ()),
+        ("claude-opus-4-20250514", BOTH, BOTH, ()),
+        ("glm-5", GEMINI_CLI, GEMINI_CLI, ()),
+        ("claude-opus-4-1-20250805", BOTH, {"temperature": 0.5}, ("top_p",)),
+        ("anthropic/claude-sonnet-4.6", {"temperature": 0, "top_p": 0}, {"temperature": 0}, ("top_p",)),
+        ("claude-haiku-4-5@20251001", GEMINI_CLI, {"top_p": 0.95, "top_k": 64}, ()),
+        ("claude-opus-4-6", {"temperature": 1}, {"temperature": 1}, ()),
+        ("claude-opus-4-7", {"temperature": 1}, {}, ()),
+        ("claude-opus-4-7", {"temperature": 0}, {}, ("temperature",)),
+        ("claude-sonnet-5", {**BOTH, "top_k": 0}, {}, ("temperature", "top_p", "top_k")),
+    ],
+)
+def test_sampling_is_what_the_version_takes(model, sampling, taken, adjusted):
+    body, said, headers = built(model, **sampling)
+    assert {name: body[name] for name in body.keys() & GEMINI_CLI.keys()} == taken
+    assert said == adjusted
+    assert bool(headers) is bool(taken)
 
 
 def test_a_request_with_sampling_goes_with_the_version_that_takes_it():

@@ -1,14 +1,34 @@
-"""The loss table: every row is one that happens, and nothing happens that is no row."""
+"""Goldens of Converse's rows of the loss table, from the tables of what is left out and refused beside it;
+`tests.translation.test_losses` runs them, and misses none."""
 
-from gateway.translation.converse import LOSSES
+import json
+from typing import Any
+
+from gateway.translation import converse
+from gateway.translation.prompt import Prompt, Turn
+from gateway.translation.speech import Limits
 from tests.translation.converse import test_content, test_request
+from tests.translation.golden import Golden, Goldens, cannot
 
 
-def test_every_row_happens_and_everything_that_happens_is_a_row():
-    assert len({name for name, _, _ in LOSSES}) == len(LOSSES)
-    assert all(why and not why.endswith(".") for _, _, why in LOSSES)
-    adjusted = {name for name, verdict, _ in LOSSES if verdict in ("dropped", "clamped")}
-    assert adjusted == {name for name, *_ in test_request.ADJUSTED}
-    refused = {name for name, verdict, _ in LOSSES if verdict == "400"}
-    assert refused == {name for name, _ in (*test_request.REFUSED, *test_content.REFUSED)}
-    assert len(adjusted | refused) == len(LOSSES)
+def adjusts(name: str, prompt: Prompt, limits: Limits, expected: Any) -> Golden:
+    def seen() -> tuple[Any, Any]:
+        built = converse.build(prompt, limits)
+        body = json.loads(built.body)
+        return (built.adjusted, body), (
+            (name,),
+            body if expected is None else {"messages": body["messages"], **expected},
+        )
+
+    return Golden(False, seen)
+
+
+GOLDENS: Goldens = {
+    **{name: adjusts(name, *rest) for name, *rest in test_request.ADJUSTED},
+    **{name: cannot("converse", prompt, name) for name, prompt in test_request.REFUSED},
+    **{
+        name: cannot("converse", Prompt("m", (Turn("user", (part,)),)), name)
+        for name, part in test_content.REFUSED
+        if name != "tools.name"
+    },
+}

@@ -215,6 +215,27 @@ def test_a_thinking_claude_takes_no_sampling():
     assert built(asked(reasoning=ON, top_p=0.95))[0]["inferenceConfig"] == {"topP": 0.95}
 
 
+BOTH = {"temperature": 0.5, "top_p": 0.9}
+GEMINI_CLI = {"temperature": 1, "top_p": 0.95, "top_k": 64}
+
+
+@pytest.mark.parametrize(
+    ("model", "sampling", "taken", "own", "adjusted"),
+    [
+        ("anthropic.claude-3-7-sonnet-20250219-v1:0", BOTH, {"temperature": 0.5, "topP": 0.9}, None, ()),
+        ("us.amazon.nova-pro-v1:0", BOTH, {"temperature": 0.5, "topP": 0.9}, None, ()),
+        ("anthropic.claude-opus-4-1-20250805-v1:0", BOTH, {"temperature": 0.5}, None, ("top_p",)),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", GEMINI_CLI, {"topP": 0.95}, {"top_k": 64}, ()),
+        ("us.anthropic.claude-sonnet-4-6", {"temperature": 1}, {"temperature": 1}, None, ()),
+        ("anthropic.claude-opus-4-7", GEMINI_CLI, None, None, ("top_p", "top_k")),
+        ("anthropic.claude-opus-4-7", BOTH, None, None, ("temperature", "top_p")),
+    ],
+)
+def test_sampling_is_what_the_version_of_claude_takes(model, sampling, taken, own, adjusted):
+    body, said = built(asked(**sampling), Limits(model))
+    assert (body.get("inferenceConfig"), body.get("additionalModelRequestFields"), said) == (taken, own, adjusted)
+
+
 ADJUSTED = [
     ("system.position", Prompt("m", (HI, Turn("system", (Text("s"),)))), CLAUDE, {"system": [{"text": "s"}]}),
     ("image.detail", Prompt("m", (Turn("user", (Image("image/png", "AAAA", detail="low"),)),)), CLAUDE, {}),

@@ -11,7 +11,8 @@ import pytest
 from gateway.protocols import gemini
 from gateway.protocols.codec import InvalidBody
 from gateway.translation.events import Ended, Event
-from gateway.translation.gemini import SPEECH, ArrayWriter
+from gateway.translation.gemini import SPEECH
+from gateway.translation.gemini.writer import ArrayWriter
 from gateway.translation.speech import EventWriter, Limits
 from tests.protocols.cuts import FIXTURES, at, needs_fixtures, pieces
 from tests.translation.gemini.asked import ASKING, Served, read, served

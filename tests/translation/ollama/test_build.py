@@ -170,7 +170,36 @@ def test_a_free_tool_takes_one_text():
                     "role": "assistant",
                     "content": "",
                     "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {"input": '{"broken":'}}}],
+                },
+                {
+                    "role": "tool",
+                    "tool_name": "f",
+                    "tool_call_id": "c",
+                    "content": "error: this call was not answered",
+                },
+            ],
+        ),
+        (
+            Prompt(
+                "m",
+                (
+                    Turn("assistant", (Call("c1", "f"),)),
+                    Turn("assistant", (Call("c2", "f"),)),
+                    Turn("user", (Result("c2", (Text("second"),)), Text("so"), Result("c1", (Text("first"),)))),
+                ),
+            ),
+            [
+                {
+                    "role": "assistant",
+                    "content": "",
+                    "tool_calls": [{"id": each, "function": {"name": "f", "arguments": {}}}],
                 }
+                for each in ("c1", "c2")
+            ]
+            + [
+                {"role": "tool", "tool_name": "f", "tool_call_id": "c1", "content": "first"},
+                {"role": "tool", "tool_name": "f", "tool_call_id": "c2", "content": "second"},
+                {"role": "user", "content": "so"},
             ],
         ),
     ],
@@ -268,8 +297,7 @@ def turns(draw: st.DrawFn) -> tuple[Turn, ...]:
                 for _ in range(draw(st.integers(1, 3)) if kind == "calls" else 0)
             ]
             found.append(Turn("assistant", (*thinking, *text, *calls)))
-            answered = draw(st.permutations(calls))
-            results = [Result(call.id, (Text(draw(plain)),), call.name) for call in answered]
+            results = [Result(call.id, (Text(draw(plain)),), call.name) for call in calls]
             if results:
                 found.append(Turn("user", tuple(results)))
     return tuple(found)

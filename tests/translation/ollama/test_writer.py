@@ -4,12 +4,14 @@ import asyncio
 import json
 import time
 from base64 import b64decode
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import ollama
 import pytest
 from hypothesis import given, settings
+from msgspec import structs
 
 from gateway.protocols.codec import Usage
 from gateway.translation import converse
@@ -25,6 +27,12 @@ from tests.translation.generate import answers, content
 from tests.translation.ollama.test_reader import TOLD, read
 
 ASKING = Asking("client's:model", "req_1", 1_700_000_000, Prompt("client's:model", ()))
+
+
+def asking(action: str = "chat", clock: Callable[[], int] = ASKING.elapsed) -> Asking:
+    return structs.replace(ASKING, action=action, elapsed=clock)
+
+
 HEAD = {"model": "client's:model", "created_at": "2023-11-14T22:13:20Z"}
 USED = Usage(10, 20, 30, 40, 7, 5)
 ZERO = {"total_duration": 0, "load_duration": 0, "prompt_eval_duration": 0, "eval_duration": 0}
@@ -32,7 +40,7 @@ LAST = {"done": True, "done_reason": "stop", "prompt_eval_count": 100, "eval_cou
 
 
 def write(events: list[Event], action: str = "chat") -> bytes:
-    writer = Writer(ASKING, action)
+    writer = Writer(asking(action))
     data = b"".join(map(writer.write, events))
     assert writer.ping() == b""
     assert grammar_ollama.check(data, action) == []
@@ -159,7 +167,7 @@ def test_in_one_piece():
     assert json.loads(whole(ASKING, TOLD)) == HEAD | {"message": body} | figures
     del body["role"]
     body["response"] = body.pop("content")
-    assert json.loads(whole(ASKING, TOLD, "generate")) == HEAD | body | figures
+    assert json.loads(whole(asking("generate"), TOLD)) == HEAD | body | figures
 
 
 def test_blocks_in_one_piece_stand_in_order_of_opening():
@@ -169,7 +177,7 @@ def test_blocks_in_one_piece_stand_in_order_of_opening():
 
 @pytest.mark.parametrize("action", ["chat", "generate"])
 def test_without_events_a_model_is_loaded(action):
-    data = SPEECH.whole(ASKING, ()) if action == "chat" else whole(ASKING, (), action)
+    data = SPEECH.whole(asking(action), ())
     assert grammar_ollama.check(data + b"\n", action) == []
     assert json.loads(data)["done_reason"] == "load"
     assert "eval_count" not in json.loads(data)
@@ -177,10 +185,10 @@ def test_without_events_a_model_is_loaded(action):
 
 def test_durations_are_those_of_the_clock():
     now = iter([5, 9])
-    writer = Writer(ASKING, clock=lambda: next(now))
+    writer = Writer(asking(clock=lambda: next(now)))
     last = objects(b"".join(map(writer.write, TOLD)))[-1]
     assert [last[name] for name in ("total_duration", "prompt_eval_duration", "eval_duration")] == [9, 5, 4]
-    last = json.loads(whole(ASKING, TOLD, clock=lambda: 9))
+    last = json.loads(whole(asking(clock=lambda: 9), TOLD))
     assert [last[name] for name in ("total_duration", "prompt_eval_duration", "eval_duration")] == [9, 0, 9]
 
 
@@ -237,7 +245,7 @@ def test_everything_is_read_back(events):
         back = read([data])
         assert spoken(content(back)) == spoken(content(events))
         assert totals(back) == totals(events)
-        body = whole(ASKING, events, action)
+        body = whole(asking(action), events)
         assert grammar_ollama.check(body + b"\n", action) == []
         once = read([body], stream=False)
         assert spoken(content(once)) == spoken(content(events), merged=True)

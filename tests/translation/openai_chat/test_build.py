@@ -6,7 +6,6 @@ import pytest
 
 from gateway.translation.efforts import BUDGETS
 from gateway.translation.openai_chat import SPEECH
-from gateway.translation.openai_chat.build import maker
 from gateway.translation.prompt import Choice, Format, Image, Prompt, Reasoning, Result, Text, Tool, Turn
 from gateway.translation.speech import Limits
 
@@ -143,46 +142,14 @@ def test_openais_reasoning_models_have_their_own_limit_and_take_defaults():
     assert build("gpt-5", **members) == (body(model="gpt-5", max_completion_tokens=9), ())
 
 
+def test_openais_reasoning_models_are_told_to_think_where_no_measure_is_given():
+    assert build("gpt-5.1", reasoning=Reasoning(True)) == (body(model="gpt-5.1", reasoning_effort="medium"), ())
+    assert build("gpt-5.1", reasoning=Reasoning(shown=True)) == (body(model="gpt-5.1"), ())
+    assert build("gpt-4o", reasoning=Reasoning(True)) == (body(model="gpt-4o"), ("reasoning",))
+
+
 def test_models_that_cannot_reason_are_not_told_not_to():
     assert build("gpt-4o", reasoning=Reasoning(False)) == (body(model="gpt-4o"), ())
-
-
-MAKERS = {
-    "plain": [
-        "gpt-4o",
-        "gpt-4.1-mini",
-        "gpt-3.5-turbo",
-        "gpt-35-turbo",
-        "chatgpt-4o-latest",
-        "openai/gpt-4o",
-        "ft:gpt-4o:x",
-    ],
-    "reasons": [
-        "o1",
-        "o3-mini",
-        "o4-mini-2025-04-16",
-        "gpt-5",
-        "gpt-5.1-codex",
-        "gpt-6.1-sol",
-        "openai/gpt-5",
-        "prod-gpt5",
-    ],
-    "other": [
-        "deepseek-chat",
-        "qwen3-32b",
-        "gpt-oss-120b",
-        "o1js",
-        "llama-3.1-8b",
-        "claude-opus-4",
-        "gemini-2.5-pro",
-        "glm-5",
-    ],
-}
-
-
-@pytest.mark.parametrize(("made_by", "model"), [(by, model) for by, models in MAKERS.items() for model in models])
-def test_whose_model_it_is(made_by, model):
-    assert maker(model) == made_by
 
 
 ASK = "Answer with JSON."

@@ -22,8 +22,8 @@ PNG_PART = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVB
 UNANSWERED = "error: this call was not answered"
 
 
-def history(*turns, thinks=True, **members):
-    return History(Prompt("m", turns, **members), thinks=thinks)
+def history(*turns, openai=False, **members):
+    return History(Prompt("m", turns, **members), openai=openai)
 
 
 def user(*parts):
@@ -141,14 +141,14 @@ ROWS = [
         [
             assistant(Call("c1", "f"), Call("c2", "g")),
             user(Result("c2")),
-            Turn("system", (Text("s"),)),
+            user(Text("s")),
             user(Result("c1")),
         ],
         [
             said("assistant", None, tool_calls=[function(), function("c2", "g")]),
             tool("c2", ""),
             tool("c1", ""),
-            said("system", "s"),
+            said("user", "s"),
         ],
     ),
     (
@@ -193,12 +193,43 @@ def test_messages(turns, messages):
 
 
 def test_instructions_are_one_message():
-    found = history(user(Text("hi")), Turn("system", (Text("c"),)), system=(Text("a"), Text("b")))
-    assert found.messages == [said("system", "a\n\nb"), said("user", "hi"), said("system", "c")]
+    found = history(Turn("system", (Text("c"),)), user(Text("hi")), system=(Text("a"), Text("b")))
+    assert found.messages == [said("system", "a\n\nb\n\nc"), said("user", "hi")]
+
+
+TALK = [
+    user(Text("hi")),
+    Turn("system", (Text("s"),)),
+    user(PNG),
+    assistant(Call("c1", "f")),
+    user(Result("c1")),
+    Turn("system", (Text("t"),)),
+    user(),
+    Turn("system", (Text("u"),)),
+]
+CALLED = [said("assistant", None, tool_calls=[function()]), tool("c1", "")]
+
+
+def test_instructions_between_messages_stay_for_openais_own_models():
+    found = history(*TALK, openai=True)
+    assert found.messages == [
+        *(said("user", "hi"), said("system", "s"), said("user", [PNG_PART]), *CALLED),
+        *(said("system", "t"), said("user", ""), said("system", "u")),
+    ]
+    assert not found.adjusted
+
+
+def test_other_models_get_them_in_the_users_words_where_they_stand():
+    """Templates such as Qwen's refuse instructions that are not the first message, and Gemma's two messages of a user
+    one after the other; Claude Code sends the former with every request, Codex the latter."""
+    found = history(*TALK)
+    words = [{"type": "text", "text": "hi\n\ns"}, PNG_PART]
+    assert found.messages == [said("user", words), *CALLED, said("user", "t\n\nu")]
+    assert list(found.adjusted) == ["system turns"]
 
 
 def test_openais_own_models_get_no_thinking():
-    assert history(assistant(Thinking("t"), Text("a")), thinks=False).messages == [said("assistant", "a")]
+    assert history(assistant(Thinking("t"), Text("a")), openai=True).messages == [said("assistant", "a")]
 
 
 def test_what_results_show_follows_all_of_them():
@@ -221,9 +252,9 @@ def test_what_results_show_follows_all_of_them():
                 PNG_PART,
                 {"type": "text", "text": "The result of c2 shows:"},
                 file,
+                {"type": "text", "text": "so"},
             ],
         ),
-        said("user", "so"),
     ]
     assert list(found.adjusted) == ["tool_result.media"]
 

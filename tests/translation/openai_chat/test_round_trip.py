@@ -54,8 +54,6 @@ def exchanges(draw: st.DrawFn, number: int) -> list[Turn]:
     turns = [Turn("user", asked), Turn("assistant", tuple(said))]
     if results:
         turns.append(Turn("user", results))
-    if draw(st.booleans()):
-        turns.append(Turn("system", (draw(spoken),)))
     return turns
 
 

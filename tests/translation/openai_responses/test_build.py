@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.protocols.openai_responses import ENDPOINTS
 from gateway.translation.openai_responses import SPEECH
-from gateway.translation.openai_responses.losses import TO_UPSTREAMS
+from gateway.translation.openai_responses.losses import TO_ACCOUNTS
 from gateway.translation.prompt import (
     Audio,
     Call,
@@ -38,8 +38,8 @@ ENCRYPTED = ["reasoning.encrypted_content"]
 FUNCTION = {"type": "function", "name": "f", "description": None, "parameters": SCHEMA, "strict": False}
 
 
-def build(*turns: Turn, most: int | None = None, **members):
-    built = SPEECH.build(Prompt("m", turns or (HI,), **members), Limits("up", most))
+def build(*turns: Turn, most: int | None = None, model: str = "up", **members):
+    built = SPEECH.build(Prompt("m", turns or (HI,), **members), Limits(model, most))
     return json.loads(built.body), built.adjusted
 
 
@@ -104,7 +104,14 @@ def test_members(members, said):
 @pytest.mark.parametrize(("members", "said", "name"), ADJUSTED)
 def test_what_is_adjusted_is_told_and_stands_in_the_table(members, said, name):
     assert build(**members) == ({**PLAIN, **said}, (name,))
-    assert name in {member for member, fate, _ in TO_UPSTREAMS if fate != "400"}
+    assert name in {row.name for row in TO_ACCOUNTS if row.fate != "400"}
+
+
+def test_openais_models_that_reason_take_no_sampling():
+    model = "gpt-5.1"
+    assert build(model=model, temperature=0, top_p=0.95) == ({**PLAIN, "model": model}, ("temperature", "top_p"))
+    assert build(model=model, temperature=1, top_p=1.0) == ({**PLAIN, "model": model}, ())
+    assert build(model="gpt-4.1", temperature=0)[0]["temperature"] == 0
 
 
 def test_a_long_user_goes_as_a_digest():
@@ -209,7 +216,7 @@ def test_what_cannot_be_said_is_refused(turn, members, field):
     with pytest.raises(Untranslatable) as refused:
         build(turn, **members)
     assert refused.value.field == field
-    assert field in {member for member, fate, _ in TO_UPSTREAMS if fate == "400"}
+    assert field in {row.name for row in TO_ACCOUNTS if row.fate == "400"}
 
 
 media = st.builds(Image, st.just("image/png"), st.just("iVBO"), detail=st.sampled_from(["auto", "low"])) | st.builds(

@@ -79,7 +79,7 @@ def test_members(said, members):
 @pytest.mark.parametrize(("said", "dropped"), DROPPED)
 def test_what_is_dropped_stands_in_the_table(said, dropped):
     assert parse(**said) == Prompt("m", HI, dropped=dropped)
-    assert set(dropped) <= {member for member, fate, _ in FROM_CLIENTS if fate == "dropped"}
+    assert set(dropped) <= {row.name for row in FROM_CLIENTS if row.fate == "dropped"}
 
 
 REFUSED = [

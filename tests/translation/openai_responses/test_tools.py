@@ -53,7 +53,7 @@ def test_a_grammar_is_told_to_the_model(description, before):
 def test_what_the_model_can_do_without_is_dropped(kind):
     found = offer({"type": kind}, FUNCTION)
     assert len(found.tools) == 1
-    assert found.dropped < {member for member, fate, _ in FROM_CLIENTS if fate == "dropped"}
+    assert found.dropped < {row.name for row in FROM_CLIENTS if row.fate == "dropped"}
 
 
 KINDS = (
