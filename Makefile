@@ -12,15 +12,15 @@ environment:
 up: environment
 	@exec $(BIN)/poolgate up --sandbox
 
-# Most tests wait, so they run in processes side by side. Those that measure time or kill processes run after them, with
-# the machine to themselves. ARGS: what to run instead; FLAGS: pytest's, for both.
-ALONE := tests/failures tests/bench
+# Most tests wait, so they run in processes side by side. Those that measure time, fill a store or kill processes run
+# after them, with the machine to themselves. ARGS: what to run instead; FLAGS: pytest's, for both.
+ALONE := tests/failures tests/bench tests/jobs tests/properties
 test: environment
 ifdef ARGS
 	@$(BIN)/python -m pytest $(FLAGS) $(ARGS)
 else
 	@status=0; \
-	$(BIN)/python -m pytest $(FLAGS) -n 4 --dist loadfile $(addprefix --ignore=,$(ALONE)) || status=1; \
+	$(BIN)/python -m pytest $(FLAGS) -n 3 --dist loadfile $(addprefix --ignore=,$(ALONE)) || status=1; \
 	$(BIN)/python -m pytest $(FLAGS) $(ALONE) || status=1; \
 	exit $$status
 endif

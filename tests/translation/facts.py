@@ -121,7 +121,8 @@ def _unfailed(part: Part) -> Part:
     """A result without a word says at least that it failed."""
     if not isinstance(part, Result) or not part.error:
         return part
-    return structs.replace(part, error=False, content=part.content or (Text("error"),))
+    silent = all(isinstance(inner, Text | Document) and inner.text == "" for inner in part.content)
+    return structs.replace(part, error=False, content=(Text("error"),) if silent else part.content)
 
 
 def _no_failure(part: Part) -> Part:
@@ -137,7 +138,7 @@ def _moved(prompt: Prompt) -> Prompt:
         for part in turn.parts:
             media = [inner for inner in part.content if not isinstance(inner, Text)] if isinstance(part, Result) else []
             if isinstance(part, Result) and media:
-                texts = tuple(inner for inner in part.content if isinstance(inner, Text))
+                texts = tuple(inner for inner in part.content if isinstance(inner, Text) and inner.text)
                 part = structs.replace(part, content=texts or (Text("The result is shown in the next message."),))
                 behind += [Text(f"The result of {part.call_id} shows:"), *media]
             parts.append(part)

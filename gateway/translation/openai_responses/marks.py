@@ -27,13 +27,13 @@ def flat(namespace: str | None, name: str) -> str:
 
 def separable(namespace: str) -> bool:
     """Whether names in this namespace can be told apart again."""
-    return bool(namespace) and apart(namespace + _SEPARATOR) == (namespace, "")
+    return bool(namespace) and apart(f"{namespace}{_SEPARATOR}x") == (namespace, "x")
 
 
 def apart(name: str) -> tuple[str | None, str]:
-    """The namespace and the name of a plain name."""
+    """The namespace and the name of a plain name. One that only ends like a namespace is outside of them."""
     namespace, separator, rest = name.partition(_SEPARATOR)
-    return (namespace or None, rest) if separator else (None, name)
+    return (namespace or None, rest) if separator and rest else (None, name)
 
 
 class Piece(NamedTuple):

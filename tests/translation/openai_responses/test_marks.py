@@ -33,6 +33,11 @@ def test_names(namespace, name, plain):
     assert apart(plain) == (namespace, name)
 
 
+@pytest.mark.parametrize("name", ["_-_", "a_-_", "exec"])
+def test_a_name_is_never_taken_away(name):
+    assert apart(name) == (None, name)
+
+
 @given(st.none() | names.filter(separable), names)
 def test_every_name_comes_back(namespace, name):
     assert apart(flat(namespace, name)) == (namespace, name)
