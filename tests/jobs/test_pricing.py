@@ -189,7 +189,12 @@ async def test_two_at_once_price_once(till: Till, database_url: str, monkeypatch
     await till.put(*(waiting(MOMENT + n) for n in range(30)))
     await till.version(price())
     async with make_connection(database_url) as other:
-        second = Pricer(till.sessions, other, asyncio.Lock(), till.hear)
+
+        async def hear(found: Sequence[Priced]) -> None:
+            assert other.is_in_transaction()
+            till.told.extend(found)
+
+        second = Pricer(till.sessions, other, asyncio.Lock(), hear)
         done = await asyncio.gather(till.pricer.look(), second.look())
     assert sum(done) == 30
     assert len({one.request_id for one in till.told}) == len(till.told) == 30
