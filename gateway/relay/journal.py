@@ -74,11 +74,13 @@ class Journal:
         return cls(unfinished.rename(spool / name), lock, limit)
 
     def begin(self, tag: int, request_id: str, account_id: str, charges: str, row: bytes) -> None:
-        """Keeps what a request leaves when this process is killed: see `lost`."""
+        """Keeps what a request leaves when this process is killed: see `lost`. It is in the file when this returns: the
+        request may be on its way to the upstream within the same loop tick, and be billed."""
         line = b"%d %b %b\t%b\t%b\n" % (tag, _BEGUN, account_id.encode(), charges.encode(), row)
         segment = self._put(line)
         segment.begun[request_id] = line
         self._begun[request_id] = segment
+        self.flush()
 
     def append(self, tag: int, row: bytes, request_id: str = "") -> int:
         """Keeps a row; it is on its way to the file by the end of this loop tick. Returns its sequence in the tag.
