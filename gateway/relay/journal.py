@@ -1,7 +1,7 @@
 """The gateway's own copy of its rows until PostgreSQL has them: lines in files under the spool.
 
-Rows of one loop tick are appended in one write, without fsync: they survive the process, not the machine. Each tag of
-the instance has its own sequence, and rows of a tag enter the tag's stream in that order; so one number, how far the
+Each row is in its file when it has been taken, without fsync: it survives the process, not the machine. Each tag of the
+instance has its own sequence, and rows of a tag enter the tag's stream in that order; so one number, how far the
 tag is committed, says which lines are still needed. A file is removed when all that is in it is committed. A request
 that has begun has a line too, without a sequence: what is known of it when the process is killed. The lock file tells a
 living instance from one whose files wait for the next process on this disk.
@@ -9,7 +9,6 @@ living instance from one whose files wait for the next process on this disk.
 A disk that takes nothing never stops a request: its row stays in memory, and is written when the disk takes it again.
 """
 
-import asyncio
 import fcntl
 import os
 import shutil
@@ -49,7 +48,6 @@ class Journal:
         self._lock = lock
         self._limit = limit
         self._segment_bytes = min(SEGMENT_BYTES, limit // 4)
-        self._loop = asyncio.get_running_loop()
         self._segments: list[_Segment] = []
         self._file: int | None = None
         self._out: list[bytes] = []
@@ -83,9 +81,10 @@ class Journal:
         self.flush()
 
     def append(self, tag: int, row: bytes, request_id: str = "") -> int:
-        """Keeps a row; it is on its way to the file by the end of this loop tick. Returns its sequence in the tag.
+        """Keeps a row: in the file when this returns, since its client may have read the whole answer by then. Returns
+        its sequence in the tag. `request_id`: of the request that is over with it.
 
-        Never raises: what the disk does not take stays in memory. `request_id`: of the request that is over with it.
+        Never raises: what the disk does not take stays in memory.
         """
         sequence = self._sequence.get(tag, 0) + 1
         self._sequence[tag] = sequence
@@ -93,14 +92,13 @@ class Journal:
         begun = self._begun.pop(request_id, None)
         if begun is not None:
             del begun.begun[request_id]
+        self.flush()
         return sequence
 
     def _put(self, line: bytes) -> _Segment:
         segment = self._segments[-1] if self._segments else self._next()
         if segment.size > self._segment_bytes and self.flush():
             segment = self._next()
-        if not self._out:
-            self._loop.call_soon(self.flush)
         self._out.append(line)
         segment.size += len(line)
         return segment

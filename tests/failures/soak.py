@@ -53,7 +53,7 @@ LIMITS: list[dict[str, Any]] = [
 SHARED = [LIMITS[1], LIMITS[2], LIMITS[4], LIMITS[6], LIMITS[7]]
 """Of a user, a team, a tenant, and of a key."""
 OF_ACCOUNTS = [LIMITS[3], LIMITS[6]]
-_SETTLING = 0.25
+_SETTLING = 0.05
 """Seconds that a busy gateway may take from an answer's last byte to its row in the journal."""
 _BREAKS = (httpx.HTTPError, OSError)
 
