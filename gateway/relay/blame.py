@@ -28,6 +28,8 @@ class Outcome(Struct):
     headers: Headers = []
     body: bytes | None = None
     failure: Failure | None = None
+    own: tuple[bytes, tuple[str, ...]] | None = None
+    """The gateway's own answer, where nobody needs to be asked, and what is to be known of it."""
 
 
 def judged(candidate: Candidate, status: int, headers: Headers, body: bytes) -> Outcome:

@@ -22,7 +22,6 @@ from gateway.relay.gate import Gate
 from gateway.relay.marking import release
 from gateway.relay.reply import answer_headers, names_account
 from gateway.relay.send import Outcome, send
-from gateway.relay.single import answered_here
 from gateway.routing.authorise import Route, authorise
 from gateway.routing.call import Call
 from gateway.routing.choose import choose
@@ -37,12 +36,7 @@ async def relay(call: Call, gate: Gate, downstream: Downstream) -> None:
             # It left while Redis was asked, when nobody listened: a moment for what that does to this task.
             exchange.client_left()
             await asyncio.sleep(0)
-        while (own := answered_here(call, exchange.route, exchange.peek, exchange.lease.candidate)) is None:
-            outcome = await send(exchange, gate)
-            if outcome is not None:
-                await deliver(exchange, outcome, gate)
-                return
-        answer_here(exchange, *own)
+        await deliver(exchange, await send(exchange, gate), gate)
     except GatewayError as error:
         exchange.failed(error)
         raise
@@ -107,21 +101,12 @@ def _ruled(call: Call, route: Route, group: Group, peek: Peek) -> Peek:
         raise InvalidRequest(error.message, field=error.field) from None
 
 
-def answer_here(exchange: Exchange, body: bytes, adjusted: tuple[str, ...]) -> None:
-    """Answers what no upstream needs to be asked."""
-    exchange.phase = Phase.OVER
-    exchange.adjusted = adjusted
-    row = exchange.row
-    # Nothing of an attempt that has failed before is measured.
-    exchange.reader = exchange.converter = None
-    row.account_id = row.platform = row.provider = row.model_used = None
-    row.status, row.ending, row.first_byte_at = 200, "complete", time.time()
-    exchange.downstream.respond(200, answer_headers(exchange, [(b"content-type", JSON)], len(body)), body)
-
-
 async def deliver(exchange: Exchange, outcome: Outcome, gate: Gate) -> None:
     """Hands the answer, or the upstream's word on a fault of the request itself, to the client."""
     gate.drop_body(exchange.call)
+    if outcome.own is not None:
+        answer_here(exchange, *outcome.own)
+        return
     if outcome.body is None:
         answer = exchange.answer
         length = answer.content_length if answer is not None and not exchange.rewritten else None
@@ -141,3 +126,15 @@ async def deliver(exchange: Exchange, outcome: Outcome, gate: Gate) -> None:
     if exchange.recording is not None:
         exchange.recording.instead(body)
     exchange.downstream.respond(outcome.status, headers, body)
+
+
+def answer_here(exchange: Exchange, body: bytes, adjusted: tuple[str, ...]) -> None:
+    """Answers what no upstream needs to be asked."""
+    exchange.phase = Phase.OVER
+    exchange.adjusted = adjusted
+    row = exchange.row
+    # Nothing of an attempt that has failed before is measured.
+    exchange.reader = exchange.converter = None
+    row.account_id = row.platform = row.provider = row.model_used = None
+    row.status, row.ending, row.first_byte_at = 200, "complete", time.time()
+    exchange.downstream.respond(200, answer_headers(exchange, [(b"content-type", JSON)], len(body)), body)

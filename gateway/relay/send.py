@@ -43,9 +43,9 @@ log = structlog.get_logger()
 _REQUEST_IDS = (b"request-id", b"x-request-id", b"apim-request-id", b"x-amzn-requestid", b"x-oai-request-id")
 
 
-async def send(exchange: Exchange, gate: Gate) -> Outcome | None:
-    """The outcome to deliver: an answer that has begun, or an error of the request's own to pass through. None when it
-    has come to an account that need not be asked.
+async def send(exchange: Exchange, gate: Gate) -> Outcome:
+    """The outcome to deliver: an answer that has begun, one of our own where the account need not be asked, or an error
+    of the request's own to pass through.
 
     Raises the GatewayError of the last attempt when none of the accounts could serve.
     """
@@ -55,6 +55,8 @@ async def send(exchange: Exchange, gate: Gate) -> Outcome | None:
     tried: set[tuple[str, int]] = set()
     while True:
         candidate = exchange.lease.candidate
+        if (own := answered_here(exchange.call, exchange.route, exchange.peek, candidate)) is not None:
+            return Outcome(Verdict(Kind.OK), 200, own=own)
         outcome = await _attempt(gate, exchange)
         if outcome.verdict.kind in {Kind.OK, Kind.CALLER}:
             return outcome
@@ -64,8 +66,6 @@ async def send(exchange: Exchange, gate: Gate) -> Outcome | None:
         if not _may_go_on(gate, exchange, outcome):
             return _own_fault(outcome) or _nobody_else(gate, exchange, outcome)
         if not _stays(exchange, outcome) and await _moved(gate, exchange, candidate, movable(exchange, others)):
-            if answered_here(exchange.call, exchange.route, exchange.peek, exchange.lease.candidate) is not None:
-                return None
             continue
         if not await _again(gate, exchange, candidate, outcome):
             return _own_fault(outcome) or _nobody_else(gate, exchange, outcome)
