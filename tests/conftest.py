@@ -19,8 +19,14 @@ from typing import Any
 import pytest
 import redis
 import uvloop
+from hypothesis import settings
 
 from tests.support.servers import Databases, home_directory, postgres_server, redis_server
+
+# How long one example takes says more of the machine's other work than of the code: what must be quick has a test that
+# measures it.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], Any]]:
