@@ -1,8 +1,11 @@
 """Bringing the database to the revision that this code knows, and refusing to start on one it does not.
 
 Only `poolgate migrate` (and `up`) migrates, under an advisory lock, with a short lock time limit that is retried: a
-migration waits for running queries, never the other way round. Start-up only checks: the newest known revision and
-the one before it are accepted, so that a rolling update works; anything else is refused with one line.
+migration waits for running queries, never the other way round. Autovacuum leaves first: it may work on a month of the
+ledger for long, and gives way only to who waits longer than that limit.
+
+Start-up only checks: the newest known revision and the one before it are accepted, so that a rolling update works;
+anything else is refused with one line.
 """
 
 import asyncio
@@ -20,6 +23,26 @@ _LOCK = 0x6D69_6772
 _LOCK_TIMEOUT = "500ms"
 _STATEMENT_TIMEOUT = "15min"
 _TRIES = 10
+_UNTIL_VACUUM_LEAVES = "5s"
+"""Autovacuum gives way after PostgreSQL's `deadlock_timeout`, which is a second."""
+_LOCK_ALL = """
+DO $$
+DECLARE
+    tables text := (
+        SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
+        WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = current_schema()::regnamespace
+    );
+BEGIN
+    IF tables IS NOT NULL THEN EXECUTE 'LOCK TABLE ' || tables || ' IN SHARE UPDATE EXCLUSIVE MODE'; END IF;
+END $$
+"""
+#: What a migration's transaction begins with. The lock that keeps autovacuum away hinders neither readers nor writers,
+#: so waiting for it costs nobody anything; whoever waits for the locks that come after it makes all others wait.
+BEGINNING = (
+    f"SET LOCAL lock_timeout = '{_UNTIL_VACUUM_LEAVES}'",
+    _LOCK_ALL,
+    f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'",
+)
 
 
 class UnknownRevision(Exception):
@@ -58,7 +81,8 @@ async def upgrade(url: str) -> None:
 def _upgrade(connection: Connection) -> None:
     connection.execute(text(f"SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT}'"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
+    for statement in BEGINNING:
+        connection.exec_driver_sql(statement)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -280,7 +280,8 @@ async def alter(url: str, statement: str) -> int:
         for attempt in range(migrate._TRIES):
             try:
                 async with connection.transaction():
-                    await connection.execute(f"SET LOCAL lock_timeout = '{migrate._LOCK_TIMEOUT}'")
+                    for beginning in migrate.BEGINNING:
+                        await connection.execute(beginning)
                     await connection.execute(statement)
                 return attempt + 1
             except asyncpg.LockNotAvailableError:

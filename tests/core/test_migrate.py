@@ -73,8 +73,12 @@ async def test_several_at_once(empty_database: str) -> None:
     assert await revision(empty_database) == known_revisions()[:1]
 
 
+def quickly(statement: str) -> str:
+    return "SET LOCAL lock_timeout = '100ms'" if "lock_timeout" in statement else statement
+
+
 async def test_a_lock_that_is_held_is_tried_again(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrate, "_LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(migrate, "BEGINNING", tuple(quickly(one) for one in migrate.BEGINNING))
     async with engine(empty_database).connect() as blocking:
         await blocking.execute(text("CREATE TABLE alembic_version (version_num varchar(32) NOT NULL)"))
         await blocking.commit()
@@ -86,6 +90,28 @@ async def test_a_lock_that_is_held_is_tried_again(empty_database: str, monkeypat
         async with asyncio.timeout(5):
             await running
     assert await revision(empty_database) == known_revisions()[:1]
+
+
+async def test_it_waits_for_vacuum_and_nobody_waits_for_it(empty_database: str) -> None:
+    """Vacuum's lock on a month of the ledger is held for longer than a migration may make others wait."""
+    newest, before, *_ = known_revisions()
+    async with engine(empty_database).begin() as connection:
+        await connection.run_sync(partial(_to, before))
+        await connection.execute(text("CREATE TABLE ledger (at int) PARTITION BY RANGE (at)"))
+        await connection.execute(text("CREATE TABLE ledger_1 PARTITION OF ledger FOR VALUES FROM (0) TO (9)"))
+    async with engine(empty_database).connect() as vacuum, engine(empty_database).connect() as writer:
+        await vacuum.execute(text("LOCK TABLE ledger_1 IN SHARE UPDATE EXCLUSIVE MODE"))
+        running = asyncio.get_running_loop().create_task(upgrade(empty_database))
+        for at in range(8):
+            async with asyncio.timeout(0.5):
+                await writer.execute(text(f"INSERT INTO ledger VALUES ({at})"))
+                await writer.commit()
+            await asyncio.sleep(0.2)
+        assert not running.done()
+        await vacuum.rollback()
+        async with asyncio.timeout(5):
+            await running
+    assert await revision(empty_database) == [newest]
 
 
 async def test_another_error_is_not_tried_again(empty_database: str) -> None:
