@@ -19,7 +19,7 @@ MEASURES = (
 )  # fmt: skip
 DIMENSIONS = "tenant team user key account platform provider model hour day month"
 #: The measures of the table; `--json` has them all.
-SHOWN = ("requests", "errors", "input_tokens", "cache_read_tokens", "output_tokens", "cost")
+SHOWN = ("requests", "errors", "unpriced", "input_tokens", "cache_read_tokens", "output_tokens", "cost")
 COLUMNS = (
     "request_id", "received_at", "status", "ending", "platform", "model_used", "input_tokens", "output_tokens", "cost",
 )  # fmt: skip

@@ -12,6 +12,8 @@ from gateway.relay.standing import limit_headers
 from gateway.routing.call import Call, Header
 
 _STREAM: list[Header] = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
+_IDS = ("organization", "project", "account_id", "entra_tenant_id", "client_id")
+"""Options that name the account's owner. The others (regions, versions, names of headers) are the vendor's words."""
 _OF_A_KEY_FILE = ("project_id", "client_email", "client_id", "private_key_id", "private_key")
 _REPLACED = frozenset({b"cache-control", b"x-accel-buffering"})
 WITHOUT_REASONING = "encrypted_content"
@@ -64,7 +66,7 @@ def _timing(exchange: Exchange) -> bytes:
 def names_account(body: bytes, account: Account) -> bool:
     """Whether an error that would pass through holds this account's own ids or secrets."""
     values = [text for secret in account.credentials.values() for text in _texts(secret.reveal())]
-    values += [value for value in account.options.values() if isinstance(value, str)]
+    values += [value for name in _IDS if isinstance(value := account.options.get(name), str)]
     return any(len(value) >= 6 and value.encode() in body for value in values)
 
 

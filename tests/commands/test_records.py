@@ -33,7 +33,7 @@ async def test_what_was_used(used: Used, tmp_path: Path):
     site, commands = used.site, used.commands
     assert (
         await commands("usage")
-    ).stdout == "requests\terrors\tinput_tokens\tcache_read_tokens\toutput_tokens\tcost\n"
+    ).stdout == "requests\terrors\tunpriced\tinput_tokens\tcache_read_tokens\toutput_tokens\tcost\n"
     account = await site.account("claude-console")
     key, secret = await site.new_key()
     ids: list[str] = []

@@ -12,13 +12,24 @@ from tests.relay.world import OK, Raw, World, answer
 
 ACCOUNT = Account(
     "a", "ten_1", "", "openai", "", {"api_key": Secret("sk-own-secret"), "short": Secret("abc")},
-    options={"organization": "org-12345", "usage_probe": True, "project": ""},
+    options={
+        "organization": "org-12345", "usage_probe": True, "project": "", "auth_header": "x-api-key",
+        "region": "us-east-1",
+    },
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("said", "named"),
-    [(b"bad sk-own-secret!", True), (b"for org-12345", True), (b"abc", False), (b"", False), (b"True", False)],
+    [
+        (b"bad sk-own-secret!", True),
+        (b"for org-12345", True),
+        (b"abc", False),
+        (b"", False),
+        (b"True", False),
+        (b"the x-api-key header is missing", False),
+        (b"no such model in us-east-1", False),
+    ],
 )
 def test_names_account(said: bytes, named: bool) -> None:
     assert names_account(said, ACCOUNT) is named
