@@ -6,8 +6,8 @@ a type are those of what an operator writes; the checks at the end know the rest
 
 import fnmatch
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal, cast
 
 from msgspec import Meta, Struct, field
 
@@ -105,11 +105,12 @@ def _matches(model: str, pattern: str) -> bool:
 
 #: What a target may name of where it goes, one of them at most.
 _PLACES = ("platform", "provider", "pool_id", "account_id")
-#: What says which model is asked for, how it is answered, and what has rules of its own, by all names that the
-#: protocols have for them: past these no permission, limit or translation may be led.
+#: What says which model is asked for, who may answer and how, and what has rules of its own, by all names that the
+#: protocols have for them; in small letters, without underscores. Past these no permission, limit or other rule may be
+#: led.
 _NOT_PARAMS = frozenset(
-    {"model", "stream", "messages", "input", "contents", "tools", "system", "instructions", "prompt"}
-    | {"systemInstruction", "system_instruction", "requests", "generateContentRequest"}
+    {"model", "stream", "messages", "input", "contents", "prompt", "system", "instructions", "systeminstruction"}
+    | {"tools", "functions", "requests", "generatecontentrequest", "previousresponseid"}
 )
 #: Lower case. Credentials are the account's, and the rest belongs to the connection or to the body's own form.
 _NOT_HEADERS = frozenset(
@@ -117,10 +118,14 @@ _NOT_HEADERS = frozenset(
     | {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer"}
     | {"transfer-encoding", "upgrade", "expect", "host"}
     | {"content-length", "content-type", "content-encoding", "accept-encoding"}
+    # A client's own goes up by its key: one for all would bring one key the answer of another.
+    | {"x-amz-security-token", "idempotency-key"}
 )
 #: RFC 9110, 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 MOST_PARAMS = 100
+DEEPEST_PARAMS = 50
+"""Objects and lists in each other."""
 MOST_HEADERS = 50
 LONGEST_HEADER = 4096
 
@@ -141,10 +146,19 @@ def check_aliases(aliases: Sequence[Alias]) -> None:
         if alias.match in seen:
             raise InvalidGroup(f"aliases[{at}].match", "another alias matches the same: give it several targets")
         seen.add(alias.match)
-        if not alias.match.isprintable():
-            raise InvalidGroup(f"aliases[{at}].match", "a name has no control characters")
+        _check_match(alias.match, f"aliases[{at}].match")
         for number, target in enumerate(alias.targets):
             _check_target(target, f"aliases[{at}].targets[{number}]")
+
+
+def _check_match(match: str, place: str) -> None:
+    if not match.isprintable():
+        raise InvalidGroup(place, "a name has no control characters")
+    # Of these a client's name for a model is freed before aliases are looked at.
+    if "," in match:
+        raise InvalidGroup(place, "what stands before a comma is a platform: no alias is asked for it")
+    if match.startswith("models/"):
+        raise InvalidGroup(place, "models/ is no part of a name: leave it out")
 
 
 def _check_target(target: Target, place: str) -> None:
@@ -161,13 +175,42 @@ def check_prompt(rule: PromptRule) -> None:
         raise InvalidGroup("prompt.text", f"the mode {rule.mode} needs a text")
 
 
+def is_param(name: str) -> bool:
+    """Whether a group may write this member of a body, in whatever letters and spelling."""
+    return name.replace("_", "").casefold() not in _NOT_PARAMS
+
+
 def check_params(params: Mapping[str, Any], place: str) -> None:
     """Raises InvalidGroup."""
     if len(params) > MOST_PARAMS:
         raise InvalidGroup(place, f"expected at most {MOST_PARAMS} of them")
-    for name in params:
-        if name in _NOT_PARAMS:
+    for name, value in params.items():
+        if not is_param(name):
             raise InvalidGroup(f"{place}.{name}", "this member of a request cannot be written by a group")
+        if not _is_flat(value, DEEPEST_PARAMS):
+            raise InvalidGroup(f"{place}.{name}", f"expected at most {DEEPEST_PARAMS} levels")
+
+
+def _is_flat(value: object, levels: int) -> bool:
+    inside: Iterable[object] = ()
+    if isinstance(value, dict):
+        inside = cast("dict[str, object]", value).values()
+    elif isinstance(value, list):
+        inside = cast("list[object]", value)
+    return not inside or (levels > 0 and all(_is_flat(each, levels - 1) for each in inside))
+
+
+def check_texts(value: object, place: str) -> None:
+    """Raises InvalidGroup for a text with a NUL in it, which PostgreSQL does not keep."""
+    if isinstance(value, str) and "\0" in value:
+        raise InvalidGroup(place, "a text has no NUL in it")
+    if isinstance(value, dict):
+        for name, each in cast("dict[str, object]", value).items():
+            check_texts(name, place)
+            check_texts(each, f"{place}.{name}")
+    elif isinstance(value, list | tuple):
+        for at, each in enumerate(cast("Sequence[object]", value)):
+            check_texts(each, f"{place}[{at}]")
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -18,11 +18,13 @@ from gateway.platforms import complaint, grants, judgement, signing, target, ver
 from gateway.platforms.platform import Asked, Kind, Outgoing, Platform, Renewal, Scope, Speech, Verdict
 from gateway.platforms.validation import HeaderText
 from gateway.protocols.edits import edited
+from gateway.protocols.spans import members
 
 BASE = "https://generativelanguage.googleapis.com"
 _ACTIONS = ("generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents")
 _ON_VERTEX = frozenset({"generateContent", "streamGenerateContent", "countTokens"})
 _CLAUDE = frozenset({"generate", "count"})
+_NESTED = ("generateContentRequest", "generate_content_request")
 
 #: Vertex' words for a model that this project does not have, under statuses that say something else; the permission is
 #: denied "(or it may not exist)" for a model that nobody has.
@@ -67,11 +69,22 @@ def place(asked: Asked, account: Account) -> Outgoing:
             model, action, body = "count-tokens", "rawPredict", edited(body, put)
         else:
             action, body = "streamRawPredict" if asked.stream else "rawPredict", edited(body, put, {"model"})
+    elif asked.operation == "countTokens":
+        body = _flat(body)
     template = vertex.template(account, publisher, model, action)
     # What Anthropic's clients say in the query (`?beta=true`) is no parameter of Google's.
     query = asked.query if publisher == "google" else b""
     url = target.address(vertex.base(account, BASE), template, model, query)
     return Outgoing("POST", url, asked.headers, body)
+
+
+def _flat(body: bytes) -> bytes:
+    """The Gemini API nests what else than contents is counted, Vertex does not (cloud.google.com/vertex-ai/docs/
+    reference/rest/v1/projects.locations.publishers.models/countTokens). Raises InvalidBody."""
+    for name in _NESTED:
+        if name in (raw := members(body, (name,)).raw):
+            return edited(bytes(raw[name]), {}, {"model"})
+    return body
 
 
 def speaks(account: Account, model: str, protocol: str, operation: str, stream: bool) -> Speech:

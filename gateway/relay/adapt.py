@@ -17,6 +17,8 @@ from gateway.routing.authorise import Route
 from gateway.routing.call import Call, Header, without
 from gateway.routing.choose import Candidate
 
+_LISTS = frozenset({b"anthropic-beta", b"openai-beta"})
+
 
 def adapt(
     call: Call,
@@ -73,7 +75,8 @@ def _verbatim(
 
 
 def _with_those_of(group: Group, headers: list[Header]) -> list[Header]:
-    """With the group's headers, in place of the client's of the same name."""
-    added = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in group.headers.items()]
-    names = {name for name, _ in added}
-    return [*(pair for pair in headers if pair[0] not in names), *added]
+    """With the group's headers, in place of the client's of the same name; betas are added to the client's."""
+    added = {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in group.headers.items()}
+    for name in _LISTS & added.keys():
+        added[name] = b",".join([*(value for said, value in headers if said == name), added[name]])
+    return [*(pair for pair in headers if pair[0] not in added), *added.items()]

@@ -2,10 +2,16 @@
 
 from gateway.protocols.codec import Endpoint
 from gateway.rules import tools, turns
-from gateway.rules.dialect import Dialect, Draft
+from gateway.rules.dialect import Dialect, Draft, Names
 from gateway.rules.wording import Form, Wording
 
 _TEXT = Form(kinds=frozenset({"text"}), opening=b'{"type":"text","text":')
+_LONGEST = ("max_completion_tokens", "max_tokens")
+
+
+def spelled(name: str) -> Names:
+    """The old name and the new one of the longest answer, which the API refuses beside each other."""
+    return _LONGEST if name in _LONGEST else (name,)
 
 
 def take(draft: Draft, gone: tools.Gone) -> bool:
@@ -37,4 +43,5 @@ DIALECT = Dialect(
     prompt=prompt,
     said=("messages",),
     choices=("tool_choice", "function_call", "parallel_tool_calls"),
+    spelled=spelled,
 )

@@ -62,20 +62,27 @@ def _later(draft: Draft, less: tools.Less) -> bool:
 
 
 def prompt(draft: Draft, endpoint: Endpoint, system: Wording, user: Wording) -> None:
-    """The system text is `instructions`; in the messages that instruct, texts are only replaced."""
+    """The system text is `instructions`, or without them the messages that instruct at the beginning of the input. In
+    all other messages that instruct, texts are only replaced."""
     span = draft.span(("instructions",))
-    if span is not None:
-        draft.edits += text(draft.body, span, _INSTRUCTIONS, system, "instructions")
-    elif system.mode != "off":
-        draft.set(("instructions",), system.text)
-    span = draft.span(("input",)) if system.replace or not user.idle else None
-    if span is not None and draft.body[span[0]] == ord('"'):
-        draft.edits += text(draft.body, span, _INPUT, user, "input")
-    elif span is not None and (said := turns.read(draft, ("input",))):
-        own = [number for number in said.instructions if _is_message(said.messages[number])]
-        turns.replace(draft, said, own if system.replace else (), _INPUT, system)
-        if not user.idle:
-            turns.address(draft, said, _INPUT, user, own=lambda item: item.role == "user" and _is_message(item))
+    given = draft.span(("input",))
+    bare = given is not None and draft.body[given[0]] == ord('"')
+    reads = system.replace or not user.idle or (span is None and system.mode != "off")
+    said = turns.read(draft, ("input",)) if reads and not bare else None
+    own = [number for number in said.instructions if _is_message(said.messages[number])] if said else []
+    if said and own and span is None and all(item.instructs for item in said.messages[: own[0]]):
+        turns.instruct(draft, said, _INPUT, system, own)
+    else:
+        if span is not None:
+            draft.edits += text(draft.body, span, _INSTRUCTIONS, system, "instructions")
+        elif system.mode != "off":
+            draft.set(("instructions",), system.text)
+        if said and system.replace:
+            turns.replace(draft, said, own, _INPUT, system)
+    if given is not None and bare:
+        draft.edits += text(draft.body, given, _INPUT, user, "input")
+    elif said and not user.idle:
+        turns.address(draft, said, _INPUT, user, own=lambda item: item.role == "user" and _is_message(item))
 
 
 def _is_message(item: turns.Message) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
+from gateway.core.groups import is_param
 from gateway.protocols.codec import InvalidBody, Span
 from gateway.protocols.edits import changes
 from gateway.protocols.requests import value
@@ -19,17 +20,10 @@ from gateway.rules.dialect import Names, is_null, there
 Params = Mapping[str, Any]
 _KIND = "type"
 
-#: What says which model is asked for and how it is answered, and what has rules of its own; in small letters, without
-#: underscores. Past these no permission, limit or other rule may be led.
-_NOT_PARAMS = frozenset(
-    {"model", "stream", "messages", "input", "contents", "prompt", "system", "instructions", "systeminstruction"}
-    | {"tools", "functions", "requests", "generatecontentrequest"}
-)
-
 
 def allowed(params: Params) -> Params:
     """Those that a group may write."""
-    return {name: each for name, each in params.items() if name.replace("_", "").casefold() not in _NOT_PARAMS}
+    return {name: each for name, each in params.items() if is_param(name)}
 
 
 class Wanted(Struct, frozen=True):

@@ -60,8 +60,8 @@ def _ruled(
     offered = asks and dialect.tools(draft, matching(rules.tools_removed))
     if chosen and not offered:
         wanted = wanted.without(dialect.choices)  # without tools they are refused
-    elif chosen and (draft.edits or draft.drop):
-        draft = Draft(draft.written(), watched, field)  # they are set in what the removal has left
+    if draft.edits or draft.drop:
+        draft = Draft(draft.written(), watched, field)  # what follows is done to what the removal has left
     put, edits = merged(draft.body, draft.found, wanted)
     draft.put |= put
     draft.edits += edits

@@ -1,6 +1,6 @@
 """Conversations: which messages are the system's, which is the user's last, and wording either."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -65,12 +65,15 @@ def reword(draft: Draft, said: Conversation, number: int, form: Form, wording: W
     draft.edits += content(draft.body, message, name, form, wording, f"{field}.{name}")
 
 
-def instruct(draft: Draft, said: Conversation, form: Form, wording: Wording) -> None:
+def instruct(
+    draft: Draft, said: Conversation, form: Form, wording: Wording, numbers: Sequence[int] | None = None
+) -> None:
     """Words the first message of the system, put first where there is none. In all others texts are only replaced.
 
-    In its place means in place of all that the conversation begins with. Raises InvalidBody.
+    In its place means in place of all that the conversation begins with. `numbers`: which messages are the system's,
+    if not all that instruct. Raises InvalidBody.
     """
-    own = said.instructions
+    own = said.instructions if numbers is None else numbers
     later = next((number for number, message in enumerate(said.messages) if not message.instructs), len(said.messages))
     gone = {number for number in own[1:] if number < later} if wording.mode == "replace" else set[int]()
     if own:

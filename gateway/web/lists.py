@@ -8,7 +8,7 @@ translation: the relay's own predicate says so. What is out only for the moment 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.core import prices
 from gateway.core.domain import Account, Caller
@@ -25,8 +25,10 @@ from gateway.routing.states import States
 
 _AT_REST = States()
 _WILD = frozenset("*?[")
-_TRANSLATED = ("generateContent", "streamGenerateContent")
-"""What Gemini's clients may ask of a model that speaks another protocol."""
+_TRANSLATED = ("generateContent", "streamGenerateContent", "countTokens")
+"""What Gemini's clients may ask of a model that speaks another protocol; the last is at least estimated."""
+_EMBEDDING = ("embedContent", "batchEmbedContents")
+"""The same of one that embeds."""
 
 
 class Listed(Struct, frozen=True):
@@ -39,9 +41,15 @@ class Listed(Struct, frozen=True):
     """By the upstream, and by clients without a prefix."""
     created_at: float
     """When the account was made."""
+    compat: bool = False
+    """Tools are said as text: every model that writes text has them."""
 
     def abilities(self, table: prices.Table) -> Abilities:
-        return abilities(self.known_as, self.platform, table)
+        known = abilities(self.known_as, self.platform, table)
+        if not self.compat or "tools" in known.capabilities or "completion" not in known.capabilities:
+            return known
+        rest = (each for each in known.capabilities if each != "completion")
+        return structs.replace(known, capabilities=("completion", "tools", *rest))
 
 
 class Visible(Struct, frozen=True):
@@ -75,7 +83,7 @@ def look_up(name: str, call: Call, caller: Caller, snapshot: Snapshot, now: floa
         if isinstance(at, int):
             model = route.destinations[at].model
             known_as = account.model_map.get(model, model), route.model
-            return Listed(name, account.provider, account.platform, known_as, account.created_at)
+            return Listed(name, account.provider, account.platform, known_as, account.created_at, route.compat)
     return None
 
 
@@ -155,7 +163,7 @@ def gemini_model(one: Listed, table: prices.Table) -> dict[str, Any]:
         "description": "",
         "inputTokenLimit": known.context_length,
         "outputTokenLimit": known.max_output or 65_536,
-        "supportedGenerationMethods": actions or list(_TRANSLATED),
+        "supportedGenerationMethods": actions or list(_EMBEDDING if "embedding" in known.capabilities else _TRANSLATED),
     }
 
 

@@ -41,7 +41,8 @@ async def answer(call: Call, found: Match, gate: Gate) -> Answer:
         return _json({"status": "ok"})
     if found.name == "version":
         return _json(ollama.about())
-    call.endpoint, call.group = (_CHAT if found.name in _OLLAMA else _GENERATE), found.group
+    call.endpoint = _CHAT if found.name in _OLLAMA else _GENERATE
+    call.group, call.compat = found.group, found.compat
     if found.name == "root":
         return await _root(call, gate)
     gate.check_open()
@@ -92,34 +93,31 @@ async def _ollama(call: Call, found: Match, caller: Caller, gate: Gate) -> dict[
         return ollama.running()
     if found.name == "tags":
         return ollama.tags(_visible(call, caller, gate, by_provider=True).models, gate.prices)
-    name = ollama.asked(await call.read_body())
+    return ollama.show(_entry(ollama.asked(await call.read_body()), call, caller, gate), gate.prices)
+
+
+def _entry(name: str, call: Call, caller: Caller, gate: Gate) -> lists.Listed:
+    """Of one model, by any name that a request for it may use. Raises Forbidden for the group, and NotFound."""
     group_of(call.group, caller, gate.snapshot)
     entry = lists.look_up(name, _asking(call), caller, gate.snapshot, call.received_at)
     if entry is None:
-        raise _unknown(name)
-    return ollama.show(entry, gate.prices)
+        raise NotFound(f"The model {name[:LONGEST_NAME]!r} does not exist.", code="model_not_found", field="model")
+    return entry
 
 
 def _models(call: Call, found: Match, caller: Caller, gate: Gate) -> dict[str, Any]:
-    listed, prices = _visible(call, caller, gate), gate.prices
+    prices = gate.prices
     gemini = found.name.startswith("gemini") or b"x-goog-api-key" in call.header or names(call.query, b"key")
     anthropic = b"anthropic-version" in call.header and not found.name.startswith("gemini")
     if found.model is not None:
-        name = found.model.removeprefix("models/")
-        entry = listed.models.get(name) or _visible(call, caller, gate, by_provider=True).models.get(name)
-        if entry is None:
-            raise _unknown(name)
+        entry = _entry(found.model.removeprefix("models/"), call, caller, gate)
         if anthropic:
             return lists.anthropic_model(entry, prices)
         return lists.gemini_model(entry, prices) if gemini else lists.union_model(entry)
-    query = parse_qs(call.query.decode("latin-1"))
+    listed, query = _visible(call, caller, gate), parse_qs(call.query.decode("latin-1"))
     if anthropic:
         return lists.anthropic_page(listed, query, prices)
     return lists.gemini_page(listed, query, prices) if gemini else lists.union_list(listed)
-
-
-def _unknown(name: str) -> NotFound:
-    return NotFound(f"The model {name[:LONGEST_NAME]!r} does not exist.", code="model_not_found", field="model")
 
 
 async def _key(caller: Caller, gate: Gate) -> dict[str, Any]:

@@ -270,7 +270,7 @@ async def test_headers_replace_the_clients_and_the_accounts_own_win(realm: Realm
     seen = realm.heard.headers
     assert [value for name, value in seen if name == "x-team"] == ["a"]
     assert [value for name, value in seen if name == "user-agent"] == ["team/1"]
-    assert [value for name, value in seen if name == "anthropic-beta"] == ["b-1"]
+    assert [value for name, value in seen if name == "anthropic-beta"] == ["c-1,b-1" if own else "b-1"]
     organisations = [value for name, value in seen if name == "openai-organization"]
     assert organisations == (["org-own"] if own else [])
     assert key not in str(seen)
@@ -284,7 +284,7 @@ async def test_headers_replace_the_clients_and_the_accounts_own_win(realm: Realm
     assert not any(name.startswith("x-poolgate-") for name, _ in seen)
 
 
-async def test_betas_of_the_group_go_before_those_of_an_oauth_account(realm: Realm) -> None:
+async def test_betas_of_the_group_are_added_to_the_clients_and_go_before_those_of_an_oauth_account(realm: Realm) -> None:
     await realm.account(
         "claude-official", base_url=realm.provider.url, models=["sandbox-echo"],
         credentials={"access_token": "sk-ant-oat-0001"},
@@ -292,7 +292,7 @@ async def test_betas_of_the_group_go_before_those_of_an_oauth_account(realm: Rea
     await realm.group("team", headers={"anthropic-beta": "group-1", "anthropic-version": "2023-01-01"})
     answer = await realm.message(await realm.key(), "sandbox-echo", headers={"anthropic-beta": "client-1"})
     assert answer.status_code == 200, answer.text
-    assert realm.heard.header("anthropic-beta") == "group-1,oauth-2025-04-20"
+    assert realm.heard.header("anthropic-beta") == "client-1,group-1,oauth-2025-04-20"
     assert realm.heard.header("anthropic-version") == "2023-01-01"
     assert realm.heard.header("authorization") == "Bearer sk-ant-oat-0001"
 

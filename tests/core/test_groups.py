@@ -130,6 +130,9 @@ def test_bounds_of_a_prompt(rule: dict[str, Any], place: str):
         ([alias("a"), alias("b"), alias("a")], "aliases[2].match"),
         ([alias("*"), alias("*")], "aliases[1].match"),
         ([alias("a"), alias("b\n")], "aliases[1].match"),
+        ([alias("a"), alias("openai,gpt-5")], "aliases[1].match"),
+        ([alias("*,a")], "aliases[0].match"),
+        ([alias("models/gemini-2.5-pro")], "aliases[0].match"),
         ([alias("a", Target("m"), Target("m\x00"))], "aliases[0].targets[1].model"),
         ([alias("a", Target("m", platform="openai", provider="x"))], "aliases[0].targets[0].provider"),
         ([alias("a", Target("m", provider="x", pool_id="p"))], "aliases[0].targets[0].pool_id"),
@@ -161,6 +164,7 @@ def test_a_mode_needs_a_text():
     [
         *("model", "stream", "messages", "input", "contents", "tools", "system", "instructions", "prompt"),
         *("systemInstruction", "system_instruction", "requests", "generateContentRequest"),
+        *("Model", "STREAM", "functions", "generate_content_request", "previous_response_id"),
     ],
 )
 def test_what_has_rules_of_its_own_is_no_parameter(name: str):
@@ -177,12 +181,28 @@ def test_parameters_are_not_without_end():
     assert raised.value.field == "params_default"
 
 
+def nested(levels: int) -> Any:
+    found: Any = 1
+    for level in range(levels):
+        found = [found] if level % 2 else {"a": found}
+    return found
+
+
+def test_parameters_are_not_too_deep():
+    check_params({"a": nested(50)}, "params_default")
+    for levels in (51, 500):
+        with pytest.raises(InvalidGroup) as raised:
+            check_params({"b": 1, "a": nested(levels)}, "params_default")
+        assert raised.value.field == "params_default.a"
+
+
 @pytest.mark.parametrize(
     "name",
     [
         *("authorization", "X-Api-Key", "api-key", "x-goog-api-key", "Cookie", "proxy-authorization"),
         *("connection", "keep-alive", "te", "trailer", "Transfer-Encoding", "upgrade", "expect"),
         *("Host", "Content-Length", "content-type", "content-encoding", "accept-encoding"),
+        *("X-Amz-Security-Token", "Idempotency-Key"),
         *("x-poolgate-x", "X-Poolgate-", "", "a b", "a:", "ä", "a\r\nb", "x" * 101),
     ],
 )

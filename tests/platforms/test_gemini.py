@@ -144,6 +144,14 @@ def test_geminis_own_go_out_as_they_are(account, operation, model, query, url) -
     assert asked.body == b'{"contents": []}'
 
 
+@pytest.mark.parametrize("name", ["generateContentRequest", "generate_content_request"])
+def test_what_is_counted_is_not_nested_on_vertex(name) -> None:
+    counted = b'"contents": [], "systemInstruction": {"parts": [{"text": "s"}]}, "tools": []}'
+    nested = b'{"%b": {"model": "models/gemini-2.5-pro", %b}' % (name.encode(), counted)
+    assert placed(on_vertex(), "gemini", "countTokens", "gemini-2.5-pro", body=nested).body == b"{ " + counted
+    assert placed(BY_KEY, "gemini", "countTokens", "gemini-2.5-pro", body=nested).body == nested
+
+
 @pytest.mark.parametrize(
     ("operation", "stream", "path", "body"),
     [

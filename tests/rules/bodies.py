@@ -99,8 +99,9 @@ def openai_chat() -> st.SearchStrategy[Any]:
             "function_call": st.just("auto") | names.map(lambda name: {"name": name}),
             **temperature,
             **knobs,
+            "max_completion_tokens": st.integers(1, 9),
         },
-    )
+    ).filter(lambda found: not {"max_tokens", "max_completion_tokens"} <= found.keys())
 
 
 def openai_responses() -> st.SearchStrategy[Any]:
@@ -114,9 +115,11 @@ def openai_responses() -> st.SearchStrategy[Any]:
     named = function | custom | allowed | st.sampled_from([{"type": "web_search"}, {"type": "mcp", "name": "q"}])
     item = turn(["user", "developer", "assistant"], text("input_text"), type=st.just("message"))
     item |= st.just({"type": "function_call_output", "call_id": "c", "output": "ab"})
-    item |= some(tool, 2).map(lambda inner: {"type": "additional_tools", "role": "developer", "tools": inner})
+    later = some(tool, 2).map(lambda inner: {"type": "additional_tools", "role": "developer", "tools": inner})
+    opening = some(turn(["system", "developer"], text("input_text")) | later, 3)
+    items = st.tuples(opening, some(item | later, 4)).map(lambda both: [*both[0], *both[1]])
     return members(
-        {"input": texts | some(item, 5)},
+        {"input": texts | items},
         {
             "instructions": system_texts | st.none(),
             "tools": some(tool),

@@ -2,6 +2,7 @@
 
 import copy
 import fnmatch
+import itertools
 import re
 from typing import Any
 
@@ -22,6 +23,7 @@ CHOICES = {
 NEVER = {
     *("model", "stream", "messages", "input", "contents", "prompt", "system", "instructions", "systemInstruction"),
     *("system_instruction", "tools", "functions", "requests", "generateContentRequest", "generate_content_request"),
+    "previous_response_id",
 }
 HEADS = ("x-anthropic-billing-header",)
 IDENTITY = "You are Claude Code, Anthropic's official CLI for Claude."
@@ -29,6 +31,10 @@ IDENTITY = "You are Claude Code, Anthropic's official CLI for Claude."
 
 def camel(name: str) -> str:
     return re.sub(r"_([a-z])", lambda found: found[1].upper(), name)
+
+
+def lengths(name: str) -> str:
+    return "max_tokens" if name == "max_completion_tokens" else name
 
 
 def key(owner: dict[str, Any], name: str) -> str:
@@ -166,7 +172,7 @@ def remove_gemini(body: dict[str, Any], patterns: tuple[str, ...]) -> bool:
 
 
 def params(body: dict[str, Any], protocol: str, rules: Rules, counts: bool, left: bool) -> None:
-    same = camel if protocol == "gemini" else str
+    same = {"gemini": camel, "openai_chat": lengths}.get(protocol, str)
     default, override = (
         {
             name: value
@@ -327,15 +333,24 @@ def messages(body: dict[str, Any], endpoint: Endpoint, rule: PromptRule, system:
 
 
 def responses(body: dict[str, Any], endpoint: Endpoint, rule: PromptRule, system: str, user: str) -> None:
-    worded(body, "instructions", system, rule, "", replaces=True)
     given = body.get("input")
     if isinstance(given, str):
+        worded(body, "instructions", system, rule, "", replaces=True)
         body["input"] = said(given, user, rule, replaces=False)
         return
-    items = [item for item in given or [] if item.get("type") in (None, "message")]
+    given = given or []
+    instructs = ("system", "developer")
+    begins = list(itertools.takewhile(lambda item: item.get("role") in instructs, given))
+    begins = [item for item in begins if item.get("type") in (None, "message")]
+    first = begins[0] if begins and body.get("instructions") is None else None
+    if first is None:
+        worded(body, "instructions", system, rule, "", replaces=True)
+    elif system == "replace":
+        given[:] = [item for item in given if not any(item is each for each in begins[1:])]
+    items = [item for item in given if item.get("type") in (None, "message")]
     for item in items:
-        if item.get("role") in ("system", "developer"):
-            worded(item, "content", "off", rule, "input_text", replaces=True)
+        if item.get("role") in instructs:
+            worded(item, "content", system if item is first else "off", rule, "input_text", replaces=True)
     item = last([item for item in items if item.get("role") == "user"])
     if item is not None and user != "off":
         worded(item, "content", user, rule, "input_text", replaces=False)

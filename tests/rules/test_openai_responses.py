@@ -61,6 +61,21 @@ SYSTEM: list[Case] = [
         b'{"instructions":"b","input":[{"type":"message","role":"developer","content":[{"type":"input_text","text":"b"}]},{"role":"user","content":"a"},{"role":"system","content":"b"}]}',
     ),
     (change(a="b"), b'{"input":"a"}', None),
+    # without instructions the messages that the input begins with are the system's
+    (put("append"), b'{"input":[{"role":"system","content":"s"},{"role":"user","content":"u"}]}', b'{"input":[{"role":"system","content":"s\\n\\nT"},{"role":"user","content":"u"}]}'),
+    (put("prepend"), b'{"instructions":null,"input":[{"role":"developer","content":[{"type":"input_text","text":"d"}]}]}', b'{"instructions":null,"input":[{"role":"developer","content":[{"type":"input_text","text":"T"},{"type":"input_text","text":"d"}]}]}'),
+    (
+        put("replace"),
+        b'{"input":[{"role":"system","content":"1"},{"role":"developer","content":"2"},{"role":"user","content":"u"}, {"role":"developer","content":"3"}]}',
+        b'{"input":[{"role":"system","content":"T"},{"role":"user","content":"u"}, {"role":"developer","content":"3"}]}',
+    ),
+    (put("replace"), b'{"instructions":"i","input":[{"role":"system","content":"1"}]}', b'{"instructions":"T","input":[{"role":"system","content":"1"}]}'),
+    (
+        put("replace"),
+        b'{"input":[{"type":"additional_tools","role":"developer","tools":[%s]},{"role":"developer","content":"1"},{"role":"developer","content":"2"}]}' % A,
+        b'{"input":[{"type":"additional_tools","role":"developer","tools":[%s]},{"role":"developer","content":"T"}]}' % A,
+    ),
+    (put("append"), b'{"input":[{"role":"user","content":"u"},{"role":"system","content":"1"}]}', b'{"instructions":"T","input":[{"role":"user","content":"u"},{"role":"system","content":"1"}]}'),
 ]  # fmt: skip
 
 USER: list[Case] = [

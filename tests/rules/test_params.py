@@ -131,6 +131,26 @@ def test_what_a_rule_puts_is_not_scaled(rules: Rules, body: bytes, wanted: bytes
     assert ruled(body, ENDPOINTS["anthropic"], rules, "m") == wanted
 
 
+@pytest.mark.parametrize(
+    ("rules", "body", "wanted"),
+    [
+        (Rules(params_default={"max_tokens": 7}), b'{"max_completion_tokens":5}', None),
+        (Rules(params_default={"max_completion_tokens": 7}), b'{"max_tokens":5}', None),
+        (Rules(params_default={"max_tokens": 7}), b"{}", b'{"max_tokens":7}'),
+        (Rules(params_default={"max_completion_tokens": 7}), b"{}", b'{"max_completion_tokens":7}'),
+        (Rules(params_override={"max_tokens": 7}), b'{"max_completion_tokens":5}', b'{"max_completion_tokens":7}'),
+        (Rules(params_default={"max_tokens": 7}, params_override={"max_completion_tokens": 3}), b"{}", b'{"max_tokens":3}'),
+    ],
+)  # fmt: skip
+def test_the_longest_answer_of_a_chat_is_one_by_both_names(rules: Rules, body: bytes, wanted: bytes | None):
+    """OpenAI refuses the two beside each other."""
+    result = ruled(body, ENDPOINTS["openai_chat"], rules, "m")
+    if wanted is None:
+        assert result is body
+    else:
+        assert result == wanted
+
+
 def test_a_nested_temperature_is_scaled_among_what_is_merged():
     rules = Rules(
         temperature_ratio=0.5, params_default={"options": {"seed": 1}}, params_override={"options": {"top_k": 2}}
@@ -140,7 +160,11 @@ def test_a_nested_temperature_is_scaled_among_what_is_merged():
 
 
 @pytest.mark.parametrize(
-    "name", ["model", "MODEL", "stream", "messages", "systemInstruction", "system_instruction", "tools"]
+    "name",
+    [
+        *("model", "MODEL", "stream", "messages", "systemInstruction", "system_instruction", "tools"),
+        "previous_response_id",
+    ],
 )
 def test_some_members_are_no_parameters(name: str):
     assert allowed({name: 1, "top_p": 1}) == {"top_p": 1}

@@ -90,6 +90,7 @@ async def test_one_model(site: Site, listed: str) -> None:
     assert (await get(site, "/v1beta/models/alpha", listed))["name"] == "models/alpha"
     assert (await get(site, "/v1/models/alpha", listed, **{"anthropic-version": "2023-06-01"}))["lifecycle"] == "active"
     assert (await get(site, "/v1/models/goo:alpha", listed))["provider"] == "goo"
+    assert (await get(site, "/v1/models/gemini,alpha", listed))["id"] == "gemini,alpha"
     for path in ("/v1/models/hidden", "/v1/models/wild-*", "/v1/models/nothing"):
         got = await site.http.get(path, headers={"x-api-key": listed})
         assert (got.status_code, got.json()["error"]["code"]) == (404, "model_not_found")
@@ -194,8 +195,14 @@ async def test_a_model_is_listed_in_protocols_that_its_account_does_not_speak(ow
     assert await listed_by(own, key) == ["anthropic.claude-x"]
     assert await tags(own, key) == ["bedrock:anthropic.claude-x"]
     shown = await get(own.site, "/v1beta/models/anthropic.claude-x", key)
-    assert shown["supportedGenerationMethods"] == ["generateContent", "streamGenerateContent"]
+    assert shown["supportedGenerationMethods"] == ["generateContent", "streamGenerateContent", "countTokens"]
     assert (shown["inputTokenLimit"], shown["outputTokenLimit"]) == (200_000, 65_536)
+
+
+async def test_a_model_that_embeds_is_said_to_embed(own: World) -> None:
+    await own.account("openai", models=["text-embedding-3-small"])
+    shown = await get(own.site, "/v1beta/models/text-embedding-3-small", await own.key())
+    assert shown["supportedGenerationMethods"] == ["embedContent", "batchEmbedContents"]
 
 
 async def test_the_aliases_of_a_group(own: World) -> None:
@@ -227,7 +234,10 @@ async def test_the_aliases_of_a_group(own: World) -> None:
     narrow = await own.key(platforms=["openai"])
     assert await listed_by(own, narrow, "/team") == ["fast", "gemini-x", "gpt-4.1", "pinned"]
     assert await listed_by(own, await own.key(models=["smart"]), "/team") == ["smart"]
-    for path in ("/v1/models/fast", "/team/v1/models/lost", "/team/v1/models/any-*", "/team/v1/models/any-thing"):
+    for path, name in (("/team/v1/models/any-thing", "any-thing"), ("/v1beta/models/team@any-2", "models/team@any-2")):
+        shown = await get(own.site, path, key)
+        assert (shown.get("id") or shown["name"]) == name, "it is in no list, and would be served"
+    for path in ("/v1/models/fast", "/team/v1/models/lost", "/team/v1/models/any-*", "/v1/models/any-thing"):
         assert (await own.site.http.get(path, headers={"x-api-key": key})).status_code == 404, path
 
 

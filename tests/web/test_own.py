@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.core import models as m
-from gateway.core.services import tenants
+from gateway.core.services import groups, tenants
 from tests.relay.world import World
 from tests.support.installation import Site
 from tests.web.test_lists import MOMENT, get
@@ -174,6 +174,27 @@ async def test_show(site: Site) -> None:
     unknown = await site.http.post("/api/show", json={"model": "gpt-4.1"})
     assert (unknown.status_code, list(unknown.json())) == (401, ["error"])
     assert site.gate.body_bytes == 0
+
+
+async def test_where_tools_are_text_every_model_that_chats_has_them(site: Site) -> None:
+    world = await World.make(site)
+    await world.account("ollama", provider="local", models=["gemma3:12b", "nomic-embed-text", "qwen3:8b"])
+    key = await world.key()
+    async with site.sessions.begin() as session:
+        for name, mode in (("asked", "auto"), ("always", "compat"), ("never", "native")):
+            await groups.create(session, world.tenant_id, {"name": name, "tool_mode": mode})
+    await site.reload()
+
+    async def abilities(prefix: str, model: str = "gemma3:12b") -> list[str]:
+        got = await site.http.post(f"{prefix}/api/show", headers={"x-api-key": key}, json={"model": model})
+        return got.json()["capabilities"]
+
+    for prefix in ("", "/asked", "/never", "/never/compat_mode"):
+        assert await abilities(prefix) == ["completion", "vision"], prefix
+    for prefix in ("/compat_mode", "/asked/compat", "/always", "/always/compat_mode"):
+        assert await abilities(prefix) == ["completion", "tools", "vision"], prefix
+        assert await abilities(prefix, "nomic-embed-text") == ["embedding"]
+        assert await abilities(prefix, "qwen3:8b") == ["completion", "tools", "thinking"]
 
 
 async def test_nothing_is_loaded(site: Site) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sqlalchemy import Double, ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gateway.core.db import PublicId
@@ -25,6 +26,7 @@ class Group(Dated, Model):
     temperature_ratio: Mapped[float] = mapped_column(Double, server_default="1")
     tools_removed: Mapped[list[str]] = mapped_column(server_default="{}")
     tool_mode: Mapped[str] = mapped_column(server_default="auto")
-    params_default: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
-    params_override: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    # Not JSONB, which sorts members: a model that answers by a schema follows its order.
+    params_default: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    params_override: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     headers: Mapped[dict[str, Any]] = mapped_column(server_default="{}")

@@ -11,6 +11,7 @@ from gateway.translation.compat.values import shown
 from gateway.translation.prompt import Call, Document, Image, Part, Result, Text, Tool, Turn
 
 _SHOWN = "It is shown next."
+_UNANSWERED = "The call was cancelled or failed: it has no result."
 
 
 def rewritten(turns: Sequence[Turn], tools: Sequence[Tool]) -> tuple[Turn, ...]:
@@ -26,14 +27,20 @@ class _History:
         self._called: dict[str, Call] = {}
         """Calls by their ids, in their order: a text has no other way to say which one a result is of."""
 
-    def turns(self, turns: Iterable[Turn]) -> Iterator[Turn]:
-        """Turns of the user between which nothing stands are one where they bring results, the results first."""
+    def turns(self, turns: Sequence[Turn]) -> Iterator[Turn]:
+        """Turns of the user between which nothing stands are one where they bring results, the results first. A call
+        that the user went on without has an error for a result."""
+        answered = {part.call_id for turn in turns for part in turn.parts if isinstance(part, Result)}
+        owed: list[Result] = []
         for role, group in groupby(turns, key=lambda turn: turn.role):
             found = list(group)
             if role == "user":
-                yield from self._answered(found)
+                yield from self._answered(found, owed)
+                owed = []
             else:
                 yield from (Turn(turn.role, tuple(self._told(turn.parts))) for turn in found)
+                calls = [part for turn in found for part in turn.parts if isinstance(part, Call)]
+                owed += [_failed(call) for call in calls if call.id not in answered]
 
     def _told(self, parts: Iterable[Part]) -> Iterator[Part]:
         for called, group in groupby(parts, key=lambda part: isinstance(part, Call)):
@@ -55,8 +62,9 @@ class _History:
             values = [("input", call.arguments)]
         return syntax.call(call.name, values)
 
-    def _answered(self, turns: Sequence[Turn]) -> Iterator[Turn]:
+    def _answered(self, turns: Sequence[Turn], owed: Iterable[Result]) -> Iterator[Turn]:
         results = [part for turn in turns for part in turn.parts if isinstance(part, Result)]
+        results += owed
         if not results:
             yield from turns
             return
@@ -86,6 +94,10 @@ class _History:
         texts = [text for part in result.content if (text := _text(part)) is not None]
         said = "\n".join(texts) if texts or not result.content else _SHOWN
         return syntax.result(result.call_id, name, said, result.error)
+
+
+def _failed(call: Call) -> Result:
+    return Result(call.id, (Text(_UNANSWERED),), call.name, error=True)
 
 
 def _is_media(part: Part) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -216,6 +217,15 @@ def targets(*given: dict[str, Any]) -> dict[str, Any]:
         ({"params_default": {"model": "x"}}, "params_default.model"),
         ({"params_override": {"top_k": 1, "messages": []}}, "params_override.messages"),
         ({"params_override": []}, "params_override"),
+        ({"params_override": {"Stream": True}}, "params_override.Stream"),
+        ({"params_default": {"a": json.loads("[" * 400 + "]" * 400)}}, "params_default.a"),
+        ({"description": "a\0"}, "description"),
+        ({"tools_removed": ["a", "\0"]}, "tools_removed[1]"),
+        ({"prompt": {"mode": "append", "text": "a\0"}}, "prompt.text"),
+        ({"prompt": {"only_models": ["a\0"]}}, "prompt.only_models[0]"),
+        ({"prompt": {"replace": [{"find": "a", "with": "\0"}]}}, "prompt.replace[0].with"),
+        ({"params_default": {"a": [{"b": "\0"}]}}, "params_default.a[0].b"),
+        ({"params_default": {"a": {"b\0": 1}}}, "params_default.a"),
         ({"headers": {"Authorization": "Bearer x"}}, "headers.Authorization"),
         ({"headers": {"x-fine": "1", "X-Poolgate-Account": "x"}}, "headers.X-Poolgate-Account"),
         ({"headers": {"x-team": "a\r\nx-more: b"}}, "headers.x-team"),

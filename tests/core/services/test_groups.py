@@ -1,5 +1,6 @@
 """Groups: aimed at what the tenant has, told to the gateways, one of them active; and what gateways read of them."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -69,6 +70,18 @@ async def test_what_is_written_is_what_gateways_read(database: AsyncSession, def
         {"match": "a", "targets": [{"model": "m"}]},
     ]
     assert row.prompt["replace"] == [{"find": "x", "with": "y"}, {"find": "z", "with": ""}]
+
+
+async def test_params_keep_the_order_of_their_members(database: AsyncSession, default: str):
+    """A model that answers by a schema follows its order."""
+    schema = {"properties": {"zebra": {}, "a": {}, "Bee": {}}, "a": 1}
+    values = {"name": "g", "params_default": {"z": 1, "b": 2}, "params_override": {"response_format": schema}}
+    group = await groups.create(database, default, values)
+    await database.flush()
+    database.expunge(group)
+    rules = groups.opened(await groups.find(database, ROOT, group.id)).rules
+    assert json.dumps(rules.params_default) == json.dumps(values["params_default"])
+    assert json.dumps(rules.params_override) == json.dumps(values["params_override"])
 
 
 async def test_what_is_not_said_is_no_rule(database: AsyncSession, default: str):

@@ -77,6 +77,19 @@ def test_results_are_one_text_in_the_order_of_their_calls_and_stand_first():
     assert found[2].parts == (Text(said, MARK), Text("also"), Text("more"))
 
 
+def test_a_call_that_the_user_went_on_without_has_failed():
+    failed = (
+        '<pg:result call="%s" name="f" error="true">The call was cancelled or failed: it has no result.</pg:result>'
+    )
+    turns = [called("1", "2"), Turn("user", (Text("go on"), Result("2", (Text("two"),)))), called("3"), ASKED]
+    _, first, _, second = told(turns)
+    assert first.parts == (Text(failed % 1 + '\n<pg:result call="2" name="f">two</pg:result>'), Text("go on"))
+    assert second.parts == (Text(failed % 3), *ASKED.parts)
+    late = [called("1"), ASKED, Turn("assistant", (Text("so"),)), Turn("user", (Result("1"),))]
+    assert told(late)[1] == ASKED, "its result comes later"
+    assert told([ASKED, called("1")])[1:] == [Turn("assistant", (Text('<pg:call name="f"></pg:call>'),))]
+
+
 def test_an_id_that_is_used_again_is_of_the_last_call():
     found = told(
         [called("1"), Turn("user", (Result("1"),)), called("2"), called("1"), Turn("user", (Result("1"), Result("2")))]
