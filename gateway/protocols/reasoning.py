@@ -8,13 +8,13 @@ Pieces are told apart by digest: what they say is nobody's business here, and th
 import hashlib
 import re
 from contextlib import suppress
-from itertools import pairwise
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from gateway.protocols.codec import Span
+from gateway.protocols.edits import relisted
 from gateway.protocols.spans import elements, members, splice
 
 MOST = 64
@@ -59,15 +59,8 @@ def without(body: bytes) -> bytes:
     """The request's body less the items of `input` that are such pieces; every other byte stays. Raises InvalidBody."""
     span = members(body, {"input"}).spans.get("input")
     items = elements(body, span, "input") if span else []
-    kept = [item for item in items if not _is_piece(body, item)]
-    if len(kept) == len(items):
-        return body
-    if not kept:
-        return splice(body, [(items[0][0], items[-1][1], b"")])
-    stay, end = set(kept), kept[-1][1]
-    # Each goes with the comma after it; those after the last that stays go with the comma before them.
-    gone = [(item[0], after[0], b"") for item, after in pairwise(items) if item not in stay and item[0] < end]
-    return splice(body, [*gone, (end, items[-1][1], b"")])
+    gone = {at for at, item in enumerate(items) if _is_piece(body, item)}
+    return splice(body, relisted(span, items, gone)) if span and gone else body
 
 
 def _is_piece(body: bytes, item: Span) -> bool:

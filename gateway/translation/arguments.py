@@ -1,12 +1,15 @@
-"""A call's arguments where a protocol takes an object and not its text."""
+"""A call's arguments where a protocol takes an object and not its text, and the schemas of objects."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
 
 FREE: dict[str, Any] = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 """The schema of a tool that takes one free text, where tools take objects only: its text is `input`."""
+NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
+"""The schema of a tool without arguments."""
 
 _object = msgspec.json.Decoder(dict[str, Any])
 
@@ -23,6 +26,15 @@ def as_object(text: str, custom: bool = False) -> dict[str, Any]:
         return _object.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return _leniently(text)
+
+
+def of_object(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The schema with the members that upstreams demand of every tool's: `type`, and `properties`, though there be none
+    (https://github.com/openai/openai-agents-python/issues/449)."""
+    if schema is None or ("type" in schema and "properties" in schema):
+        return NOTHING if schema is None else schema
+    found = {"type": "object", **schema}
+    return found if found["type"] != "object" else {**found, "properties": schema.get("properties", {})}
 
 
 def _leniently(text: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
     python -m tests.bench.translation [--events 2000] [--requests 50]
 
 Both are what the relay does with the bytes: a stream goes through its meter and its converter in the upstream's own
-events; a request of sixty turns (some 45 KB) is parsed and built. The exit code is 1 when a gate is missed.
+events; a request of eighty turns (some 58 KB) is parsed and built. The exit code is 1 when a gate is missed.
 """
 
 import argparse
@@ -42,7 +42,7 @@ class Cost(Struct, frozen=True):
     request: float
 
 
-def prompt(turns: int = 60) -> Prompt:
+def prompt(turns: int = 80) -> Prompt:
     """A conversation of an agent: questions, calls, results, answers."""
     said: list[Turn] = []
     for at in range(0, turns, 4):

@@ -71,6 +71,16 @@ def _effort(prompt: Prompt) -> str:
     return asked.effort or ("medium" if asked.budget is None else effort_of(asked.budget))
 
 
+def _gpt_5_1s(prompt: Prompt) -> Prompt:
+    """The efforts that it takes: from low to high."""
+    asked = prompt.reasoning
+    if not asked.enabled:
+        return prompt
+    effort = _effort(prompt)
+    taken = "low" if effort == "minimal" else "high" if effort == "xhigh" else effort
+    return structs.replace(prompt, reasoning=structs.replace(asked, effort=taken, budget=None))
+
+
 def left(prompt: Prompt, upstream: str) -> Facts:
     """The facts of what crosses."""
     rows = LOST[upstream].values()
@@ -195,6 +205,7 @@ LOST: Mapping[str, Mapping[str, Lost]] = {
         "top_k": {"top_k": None},
         "temperature": {"temperature": None},
         "top_p": {"top_p": None},
+        "reasoning.effort": _gpt_5_1s,
         "reasoning.shown": {"shown": None},
         "service_tier": {"tier": ...},
     },
@@ -204,6 +215,7 @@ LOST: Mapping[str, Mapping[str, Lost]] = {
         "is_error": each(_no_failure),
         "document text": _as_text(named=True),
         "document.name": {"document_names": ...},
+        "reasoning.effort": _gpt_5_1s,
         "reasoning.shown": _shown,
         "tools[].schema": tools(_with_schema),
         "tools[].strict": tools(_loose),

@@ -14,7 +14,7 @@ from gateway.protocols import CODECS
 from gateway.protocols.codec import Endpoint, InvalidBody
 from gateway.translation import SPEECHES, UPSTREAMS
 from gateway.translation.events import Event
-from gateway.translation.prompt import Prompt, Text, Turn, Untranslatable
+from gateway.translation.prompt import Call, Part, Prompt, Result, Text, Turn, Untranslatable
 from gateway.translation.speech import Asking, Limits
 
 HI = Turn("user", (Text("hi"),))
@@ -34,6 +34,19 @@ Goldens = Mapping[str, Golden]
 
 def asked(*turns: Turn, **members: Any) -> Prompt:
     return Prompt("m", turns or (HI,), **members)
+
+
+def user(*parts: Part) -> Prompt:
+    return asked(Turn("user", parts))
+
+
+def spoken(*parts: Part) -> Prompt:
+    return asked(HI, Turn("assistant", parts))
+
+
+def resulting(**members: Any) -> Prompt:
+    """A call's result."""
+    return asked(HI, Turn("assistant", (Call("c1", "f"),)), Turn("user", (Result("c1", (Text("r"),), **members),)))
 
 
 def endpoint(protocol: str, action: str = "") -> Endpoint:
@@ -107,6 +120,14 @@ def builds(
         return ({name: body.get(name) for name in expected}, built.adjusted), (dict(expected), noted)
 
     return Golden(False, seen)
+
+
+def orphaned(upstream: str, model: str = "m") -> Golden:
+    """A result of no call is built as what the user says."""
+    said = (Text("r"), Text("a"))
+    return leaves_out(
+        upstream, asked(Turn("user", (Result("c", said[:1]), said[1]))), asked(Turn("user", said)), model=model
+    )
 
 
 def cannot(upstream: str, prompt: Prompt, field: str) -> Golden:

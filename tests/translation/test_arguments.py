@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from gateway.protocols.reading import written
-from gateway.translation.arguments import as_object
+from gateway.translation.arguments import NOTHING, as_object, of_object
 from tests.translation.generate import arguments
 
 DEEP = '{"a":' * 100_000
@@ -42,3 +42,19 @@ def test_free_text_is_always_put_into_one(text):
 @given(arguments)
 def test_all_objects_stay_what_they_are(text):
     assert json.loads(written(as_object(text))) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("schema", "whole"),
+    [
+        (None, NOTHING),
+        ({}, NOTHING),
+        ({"type": "object"}, NOTHING),
+        ({"properties": {"a": {}}}, {"type": "object", "properties": {"a": {}}}),
+        ({"type": "object", "$schema": "s"}, {"type": "object", "$schema": "s", "properties": {}}),
+        ({"type": "string"}, {"type": "string"}),
+    ],
+)
+def test_a_tools_schema_names_its_type_and_its_properties(schema, whole):
+    assert of_object(schema) == whole
+    assert of_object(whole) is whole or whole["type"] != "object"

@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.protocols.codec import InvalidBody
 from gateway.translation.anthropic.fields import ARRAY, OBJECT, Object, member, needed, of, unknown
-from gateway.translation.anthropic.names import original
+from gateway.translation.names import original
 from gateway.translation.prompt import Call, Document, Image, Part, Result, Sealed, Text, Thinking
 
 Content = Text | Image | Document

@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 
-from gateway.protocols.reading import mapping, sequence
 from gateway.translation.anthropic.mending import mended
-from gateway.translation.anthropic.names import LONGEST_NAME, legal
+from gateway.translation.anthropic.names import LONGEST_NAME
+from gateway.translation.anthropic.strict import strict
 from gateway.translation.anthropic.thinking import Plan, decides_itself, plan, version
 from gateway.translation.anthropic.turns import history
-from gateway.translation.arguments import FREE
+from gateway.translation.arguments import FREE, of_object
+from gateway.translation.names import legal
 from gateway.translation.prompt import Choice, Format, Prompt, Tool, Untranslatable
 from gateway.translation.speech import Built, Limits
 
@@ -66,18 +67,13 @@ def _tool(tool: Tool) -> dict[str, Any]:
     name = legal(tool.name)
     if not tool.name or len(name) > LONGEST_NAME:
         raise Untranslatable("tools", f"tools: a name must have 1 to {LONGEST_NAME} letters: {tool.name[:150]!r}")
-    schema: Mapping[str, Any] = tool.schema or {}
-    if tool.custom:
-        schema = FREE
-    elif not schema:
-        schema = {"type": "object", "properties": {}}
-    elif "type" not in schema:
-        schema = {"type": "object", **schema}
+    schema = FREE if tool.custom else of_object(tool.schema)
     block: dict[str, Any] = {"name": name, "input_schema": schema}
     if tool.description:
         block["description"] = tool.description
     if tool.strict is not None:
         block["strict"] = tool.strict
+        block["input_schema"] = strict(schema) if tool.strict else schema
     if tool.cache is not None:
         block["cache_control"] = tool.cache
     return block
@@ -100,27 +96,8 @@ def _config(planned: Plan, form: Format | None) -> dict[str, Any]:
     if planned.effort is not None:
         config["effort"] = planned.effort
     if form is not None and form.kind == "schema":
-        config["format"] = {"type": "json_schema", "schema": closed(form.schema or {"type": "object"})}
+        config["format"] = {"type": "json_schema", "schema": strict(form.schema or {"type": "object"})}
     return config
-
-
-def closed(schema: Any) -> Any:
-    """The schema with `additionalProperties: false` where an object says nothing of it, which Anthropic demands:
-    https://platform.claude.com/docs/en/build-with-claude/structured-outputs (JSON schema limitations)."""
-    if isinstance(schema, list):
-        return [closed(each) for each in sequence(schema)]
-    if not isinstance(schema, dict):
-        return schema
-    found = {name: _inner(name, value) for name, value in mapping(schema).items()}
-    if found.get("type") == "object":
-        found.setdefault("additionalProperties", False)
-    return found
-
-
-def _inner(name: str, value: Any) -> Any:
-    if name in ("properties", "$defs", "definitions"):
-        return {each: closed(schema) for each, schema in mapping(value).items()}
-    return closed(value) if name in ("items", "anyOf", "allOf", "oneOf", "additionalProperties") else value
 
 
 def _sampling(prompt: Prompt, planned: Plan, model: str, adjusted: list[str]) -> dict[str, Any]:

@@ -62,7 +62,10 @@ _TO_ACCOUNTS = losses(
     (
         "response_format.schema",
         "clamped",
-        "objects are closed (`additionalProperties: false`) where the schema is silent",
+        (
+            "objects are closed (`additionalProperties: false`) where the schema is silent; limits of numbers, "
+            "texts and lists, and formats that Anthropic does not know, are told in the description; so of strict tools"
+        ),
     ),
     ("response_format.name", "dropped", "a schema has neither name nor description, and is always strict"),
     ("reasoning.effort", "clamped", "`minimal` is `low` to models that take an effort, a budget to the others"),

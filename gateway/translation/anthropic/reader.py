@@ -12,10 +12,11 @@ from msgspec import Struct
 from gateway.protocols import anthropic
 from gateway.protocols.codec import Problem, Usage
 from gateway.protocols.framing import EventSplitter
-from gateway.protocols.reading import MAX_ANSWER, Absurd, believed, decode, mapping, sequence, written
+from gateway.protocols.reading import Absurd, believed, decode, mapping, sequence, written
 from gateway.translation.anthropic.mending import held_back, mended
-from gateway.translation.anthropic.names import original
 from gateway.translation.events import Begun, Closed, Delta, Ended, Event, Failed, Opened, Sealing, Stop
+from gateway.translation.held import Held
+from gateway.translation.names import original
 from gateway.translation.prompt import Sealed
 
 _STOPS: dict[Any, Stop] = {
@@ -209,26 +210,21 @@ class StreamReader(_Answer):
 class WholeReader(_Answer):
     """An answer in one piece: its events come at its end."""
 
-    __slots__ = ("_chunks", "_size")
+    __slots__ = ("_held",)
 
     def __init__(self) -> None:
         super().__init__()
-        self._chunks: list[bytes] = []
-        self._size = 0
+        self._held = Held()
 
     def feed(self, data: bytes) -> Sequence[Event]:
-        self._size += len(data)
-        if self._size > MAX_ANSWER:
-            self._chunks.clear()
-        else:
-            self._chunks.append(data)
+        self._held.add(data)
         return ()
 
     def close(self) -> Sequence[Event]:
-        if self._size > MAX_ANSWER:
+        if (data := self._held.taken()) is None:
             self._fail(_UNREADABLE)
         else:
-            self._read(b"".join(self._chunks))
+            self._read(data)
         return self._take()
 
     def _read(self, data: bytes) -> None:

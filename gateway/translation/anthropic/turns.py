@@ -6,13 +6,15 @@ is empty. Instructions between messages move up into `system`, as Anthropic's ow
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any
 
 from gateway.translation.anthropic.media import document, image
-from gateway.translation.anthropic.names import legal, short
+from gateway.translation.anthropic.names import short
 from gateway.translation.anthropic.thinking import is_kept
 from gateway.translation.arguments import as_object
+from gateway.translation.names import legal
 from gateway.translation.prompt import (
     Audio,
     Call,
@@ -27,10 +29,10 @@ from gateway.translation.prompt import (
     Turn,
     Untranslatable,
 )
+from gateway.translation.rounds import BEGINNING, settled
 
 Block = dict[str, Any]
 UNANSWERED = "The call was cancelled or failed: it has no result."
-_BEGINNING = "(The conversation begins with the assistant's message.)"
 
 
 def history(prompt: Prompt) -> tuple[list[Block], list[Block]]:
@@ -47,13 +49,15 @@ def history(prompt: Prompt) -> tuple[list[Block], list[Block]]:
     else:  # an assistant's turn at the end would be one to be continued
         said.append(Turn("user", _texts(below)))
     system = [block for part in instructions for block in _text(part)]
-    found = _messages(_answered(_merged(said)))
+    merged = _merged(said)
+    paired = settled(merged, UNANSWERED)
+    found = _messages(merged if paired is merged else _merged(paired))
     if not found and system:
         return [], [{"role": "user", "content": system}]
     if not found:
         raise Untranslatable("messages", "there must be a message that is not empty")
     if found[0]["role"] == "assistant":
-        found.insert(0, {"role": "user", "content": [{"type": "text", "text": _BEGINNING}]})
+        found.insert(0, {"role": "user", "content": [{"type": "text", "text": BEGINNING}]})
     return system, found
 
 
@@ -64,50 +68,15 @@ def _texts(turns: Iterable[Turn]) -> tuple[Text, ...]:
 
 def _merged(turns: Sequence[Turn]) -> list[Turn]:
     """Without what Anthropic takes from nobody: empty texts, thinking of others, and turns that are left empty."""
-    kept = [Turn(turn.role, tuple(part for part in turn.parts if _is_said(part))) for turn in turns]
-    runs = (list(run) for _, run in groupby((turn for turn in kept if turn.parts), key=lambda turn: turn.role))
-    return [Turn(run[0].role, tuple(part for turn in run for part in turn.parts)) for run in runs]
+    kept = [(turn.role, parts) for turn in turns if (parts := tuple(filter(_is_said, turn.parts)))]
+    runs = ((role, [parts for _, parts in run]) for role, run in groupby(kept, key=itemgetter(0)))
+    return [Turn(role, run[0] if len(run) == 1 else tuple(chain.from_iterable(run))) for role, run in runs]
 
 
 def _is_said(part: Part) -> bool:
     if isinstance(part, Text):
-        return bool(part.text.strip())
+        return bool(part.text) and not part.text.isspace()
     return not isinstance(part, Thinking) or is_kept(part)
-
-
-def _answered(turns: Sequence[Turn]) -> list[Turn]:
-    """Each round of calls with its results after it; what answers no call is the user's own words."""
-    waiting: dict[str, list[Result]] = {}
-    for turn in reversed(turns):
-        for part in reversed(turn.parts):
-            if isinstance(part, Result):
-                waiting.setdefault(part.call_id, []).append(part)
-    answered: list[Turn] = []
-    owed: list[Result] = []
-    taken: set[int] = set()
-    for turn in turns:
-        if turn.role == "assistant":
-            answered.append(turn)
-            owed = [_result(part, waiting) for part in turn.parts if isinstance(part, Call)]
-            taken.update(map(id, owed))
-            continue
-        own = [each for part in turn.parts for each in _own(part, taken)]
-        answered.append(Turn("user", (*owed, *own)))
-        owed = []
-    if owed:
-        answered.append(Turn("user", tuple(owed)))
-    return _merged(answered)
-
-
-def _result(call: Call, waiting: Mapping[str, list[Result]]) -> Result:
-    found = waiting.get(call.id)
-    return found.pop() if found else Result(call.id, (Text(UNANSWERED),), error=True)
-
-
-def _own(part: Part, taken: set[int]) -> Iterable[Part]:
-    if not isinstance(part, Result):
-        return (part,)
-    return () if id(part) in taken else part.content
 
 
 def _messages(turns: Iterable[Turn]) -> list[Block]:
@@ -146,7 +115,7 @@ def _block(part: Part, role: Role) -> Iterable[Block]:
 
 
 def _text(part: Text) -> Iterable[Block]:
-    return (_marked({"type": "text", "text": part.text}, part.cache),) if part.text.strip() else ()
+    return (_marked({"type": "text", "text": part.text}, part.cache),) if _is_said(part) else ()
 
 
 def _content(part: Text | Image | Document) -> Iterable[Block]:

@@ -10,10 +10,10 @@ from typing import Any
 from gateway.protocols import anthropic
 from gateway.protocols.codec import Problem, Usage
 from gateway.protocols.reading import written
-from gateway.translation.anthropic.names import legal
 from gateway.translation.anthropic.shapes import DIRECT, delta_usage, ending, identify, message, usage_of
 from gateway.translation.arguments import as_object
 from gateway.translation.events import Begun, Closed, Delta, Ended, Event, Failed, Opened, Sealing
+from gateway.translation.names import legal
 from gateway.translation.speech import Asking
 
 _PING = b'event: ping\ndata: {"type": "ping"}\n\n'

@@ -13,8 +13,10 @@ import msgspec
 
 from gateway.protocols.codec import Problem, Usage
 from gateway.protocols.framing import EventSplitter
-from gateway.protocols.reading import MAX_ANSWER, Absurd, believed, count, decode, mapping, sequence, written
+from gateway.protocols.reading import Absurd, believed, count, decode, mapping, sequence, written
 from gateway.translation.events import Begun, Closed, Delta, Ended, Event, Failed, Opened, Sealing, Stop
+from gateway.translation.held import Held
+from gateway.translation.names import original
 from gateway.translation.prompt import Sealed
 from gateway.translation.speech import EventReader
 
@@ -83,7 +85,7 @@ class _Blocks:
         if call.get("type") == "server_tool_use":
             return
         self.called = True
-        yield self._opened(index, "call", _text(call.get("toolUseId")), _text(call.get("name")))
+        yield self._opened(index, "call", _text(call.get("toolUseId")), original(_text(call.get("name"))))
 
     def more(self, index: int, kind: Literal["text", "thinking", "call"], text: Any) -> Iterable[Event]:
         """Text and thinking begin with their first piece; a call has been begun, or is none of the client's."""
@@ -242,21 +244,19 @@ class WholeReader(_Reader):
 
     def __init__(self) -> None:
         super().__init__()
-        self._held = bytearray()
+        self._held = Held()
 
     def feed(self, data: bytes) -> Sequence[Event]:
         if self._over:
             return ()
-        self._held += data
-        if len(self._held) <= MAX_ANSWER:
+        if self._held.add(data):
             return ()
-        self._held.clear()
         return [self._fail(_TOO_LONG)]
 
     def close(self) -> Sequence[Event]:
         if self._over:
             return ()
-        held, self._held = bytes(self._held), bytearray()
+        held = self._held.taken() or b""
         answer = decode(_any, held)
         output = mapping(answer.get("output")) if answer is not None else {}
         if answer is None or "message" not in output:

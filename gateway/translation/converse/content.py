@@ -6,11 +6,13 @@ Blobs are base64. A turn's part gives a group of blocks, itself and perhaps a ca
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.translation.arguments import as_object
+from gateway.translation.names import legal
 from gateway.translation.prompt import Audio, Call, Document, Image, Part, Result, Text, Thinking, Turn, Untranslatable
+from gateway.translation.rounds import BEGINNING, settled
 
 Block = dict[str, Any]
 Group = list[Block]
@@ -134,10 +136,11 @@ class Writing:
         return {"toolUseId": short_id(part.call_id), "content": content, **status}
 
 
-def messages(turns: Iterable[Turn], writing: Writing) -> list[Block]:
-    """Roles take turns, results come first and answer every call of the turn before. Raises Untranslatable."""
+def messages(turns: Sequence[Turn], writing: Writing) -> list[Block]:
+    """The user begins, roles take turns, results come first and answer every call of the turn before. Raises
+    Untranslatable."""
     merged: list[tuple[str, list[Group]]] = []
-    for turn in turns:
+    for turn in settled(turns):
         groups = [group for part in turn.parts if (group := writing.part(part))]
         if turn.role == "system" or not groups:
             continue
@@ -147,6 +150,8 @@ def messages(turns: Iterable[Turn], writing: Writing) -> list[Block]:
             merged.append((turn.role, groups))
     called: list[str] = []
     finished: list[Block] = []
+    if merged and merged[0][0] == "assistant":
+        finished.append({"role": "user", "content": [{"text": BEGINNING}]})
     for role, groups in merged:
         if role == "user":
             groups = _answered(called, groups)
@@ -168,9 +173,10 @@ def short_id(given: str) -> str:
 
 
 def tool_name(given: str) -> str:
-    if not _NAME.match(given):
+    name = legal(given)
+    if not given or not _NAME.match(name):
         raise Untranslatable("tools.name", f"Bedrock takes no tool of the name {given[:100]!r}")
-    return given
+    return name
 
 
 def _answered(called: Sequence[str], groups: list[Group]) -> list[Group]:

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.protocols.reading import written
-from gateway.translation.arguments import FREE
+from gateway.translation.arguments import FREE, NOTHING
 from gateway.translation.converse.content import Block, Writing, messages, tool_name
 from gateway.translation.efforts import budget_of, effort_of
+from gateway.translation.names import legal
 from gateway.translation.prompt import Call, Effort, Prompt, Result, Text, Tool, Untranslatable
 from gateway.translation.speech import Built, Limits
 
@@ -19,7 +20,6 @@ _LEAST_BUDGET = 1024
 _LEVELS: Mapping[Effort, str] = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
 #: From Claude 4.6 it thinks as much as it sees fit, by effort; a date is no version.
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d+)(?:-(\d{1,2})(?!\d))?")
-_NOTHING: Mapping[str, Any] = {"type": "object", "properties": {}}
 _UNPLACED = ("seed", "presence_penalty", "frequency_penalty", "metadata", "user", "service_tier")
 
 
@@ -53,8 +53,11 @@ def build(prompt: Prompt, limits: Limits) -> Built:
     writing = Writing(model.claude, model.nova)
     said = messages(prompt.turns, writing)
     body: Block = {"messages": said}
-    if system := _system(prompt, writing):
+    system = _system(prompt, writing)
+    if system and said:
         body["system"] = system
+    elif system:
+        body["messages"] = [{"role": "user", "content": system}]
     if tools := _tools(prompt, writing):
         body["toolConfig"] = tools
     thinking = _thinking(prompt, model, limits, said, writing.lost)
@@ -90,7 +93,7 @@ def _tools(prompt: Prompt, writing: Writing) -> Block:
     chosen: dict[str | None, Block] = {
         "auto": {"auto": {}},
         "required": {"any": {}},
-        "one": {"tool": {"name": choice.name}},
+        "one": {"tool": {"name": legal(choice.name or "")}},
     }
     return {"tools": specs, **({"toolChoice": chosen[choice.mode]} if choice.mode in chosen else {})}
 
@@ -100,7 +103,7 @@ def _tool(tool: Tool, writing: Writing) -> list[Block]:
     if tool.description and tool.description.strip():
         spec["description"] = tool.description
     schema = FREE if tool.custom else tool.schema
-    spec["inputSchema"] = {"json": _NOTHING if schema is None else schema}
+    spec["inputSchema"] = {"json": NOTHING if schema is None else schema}
     if tool.strict and writing.claude:
         spec["strict"] = True
     elif tool.strict:

@@ -13,6 +13,7 @@ from gateway.translation.gemini import media, thinking
 from gateway.translation.gemini.losses import clamped, dropped, untranslatable
 from gateway.translation.gemini.schema import answer, parameters
 from gateway.translation.prompt import Call, Part, Prompt, Result, Text, Thinking, Tool, Turn
+from gateway.translation.rounds import BEGINNING, settled
 from gateway.translation.speech import Built, Limits
 
 _PART = dict[str, Any]
@@ -33,7 +34,7 @@ _UNANSWERED = "The tool was not called: its result is missing."
 def build(prompt: Prompt, limits: Limits) -> Built:
     """Raises Untranslatable."""
     adjusted: list[str] = []
-    contents = _contents(prompt.turns, thinking.kind(limits.model).signs)
+    contents = _contents(settled(prompt.turns), thinking.kind(limits.model).signs)
     system = [{"text": each.text} for each in prompt.system if each.text]
     body: dict[str, Any] = {"contents": contents}
     if system and contents:
@@ -70,6 +71,8 @@ def _contents(turns: Sequence[Turn], signs: bool) -> list[dict[str, Any]]:
             contents.append({"role": "model" if model else "user", "parts": written})
     if asked:
         contents.append({"role": "user", "parts": _heard([], asked, signs)})
+    if contents and any("functionCall" in part for part in contents[0]["parts"]):  # a call follows upon something
+        contents.insert(0, {"role": "user", "parts": [{"text": BEGINNING}]})
     return contents
 
 
@@ -95,9 +98,7 @@ def _plain(part: Part) -> _PART | None:
             return {"text": part.text} if part.text else None
         case Call():
             return _call(part)
-        case Result():
-            return _orphan(part)
-        case Thinking():
+        case Result() | Thinking():
             return None
         case _:
             return media.build(part)
@@ -112,15 +113,10 @@ def _call(part: Call) -> _PART:
 
 
 def _heard(parts: Sequence[Part], asked: Sequence[Call], signs: bool) -> list[_PART]:
-    """A user's turn. A result of no call, or a second one, is what it says."""
-    results: dict[str, Result] = {}
-    for part in parts:
-        if isinstance(part, Result):
-            results.setdefault(part.call_id, part)
-    taken = [results[call.id] for call in asked if call.id in results]
+    """A user's turn."""
+    results = {part.call_id: part for part in parts if isinstance(part, Result)}
     found = [each for call in asked for each in _response(call, results.get(call.id), signs)]
-    rest = [part for part in parts if not any(part is each for each in taken)]
-    return found + [each for part in rest if (each := _plain(part)) is not None]
+    return found + [each for part in parts if (each := _plain(part)) is not None]
 
 
 def _response(call: Call, result: Result | None, signs: bool) -> list[_PART]:
@@ -137,11 +133,6 @@ def _response(call: Call, result: Result | None, signs: bool) -> list[_PART]:
 
 def _text(result: Result) -> str:
     return "\n".join(each.text for each in result.content if isinstance(each, Text))
-
-
-def _orphan(result: Result) -> _PART | None:
-    text = _text(result)
-    return {"text": text} if text else None
 
 
 def _declaration(tool: Tool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ out.
 A client's members have the names of its request (ai.google.dev/api/generate-content).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from gateway.protocols.codec import InvalidBody
 from gateway.translation.gemini.members import Object
@@ -77,6 +77,7 @@ _TO_ACCOUNTS = losses(
     ("signatures of others", "dropped", "only what Gemini sealed goes back to Gemini"),
     ("image.detail", "dropped", "Gemini's resolution is not set image by image"),
     ("document.name", "dropped", "only Vertex knows names of files"),
+    ("results without a call", "clamped", "what they say stays, as the user's own"),
     ("tool_result.texts", "clamped", "texts of one result are one, with line breaks between"),
     ("cache_control", "dropped", "Gemini caches by itself"),
 )
@@ -132,9 +133,12 @@ def _why(member: str) -> str:
     return _rows[member].why
 
 
-def sift(found: Object, prefix: str, apart: frozenset[str] = frozenset()) -> Iterator[str]:
-    """The names of the members that are left out, less those whose value decides. Raises InvalidBody."""
-    for name in found.given():
+def sift(
+    found: Object, prefix: str, apart: frozenset[str] = frozenset(), given: Iterable[str] | None = None
+) -> Iterator[str]:
+    """The names of the members (`given`, where they are known) that are left out, less those whose value decides.
+    Raises InvalidBody."""
+    for name in found.given() if given is None else given:
         if name in apart or prefix + name not in _of_clients:
             continue
         row = _rows[prefix + name]

@@ -105,11 +105,13 @@ class Object:
         return None if number is None else int(number)
 
     def texts(self, name: str) -> tuple[str, ...]:
-        found = self._all(name)
-        for index, each in enumerate(found):
+        found = self.get(name)
+        if found is not None and not isinstance(found, list):
+            raise self.wrong(name, "an array")
+        for index, each in enumerate(sequence(found)):
             if not isinstance(each, str):
                 raise InvalidBody(f"{self.under(name)}[{index}] must be a string", f"{self.under(name)}[{index}]")
-        return tuple(found)
+        return tuple(sequence(found))
 
     def object(self, name: str) -> "Object | None":
         found = self.get(name)
@@ -121,21 +123,19 @@ class Object:
 
     def objects(self, name: str) -> list["Object"]:
         found = self.get(name)
+        if isinstance(found, list):
+            return [self._element(name, index, each) for index, each in enumerate(sequence(found))]
         if isinstance(found, dict):
             return [Object(cast("dict[str, Any]", found), name, self)]
-        return [self._element(name, index, each) for index, each in enumerate(self._all(name))]
-
-    def _all(self, name: str) -> list[Any]:
-        found = self.get(name)
-        if found is not None and not isinstance(found, list):
-            raise self.wrong(name, "an array")
-        return sequence(found)
+        if found is None:
+            return []
+        raise self.wrong(name, "an array")
 
     def _element(self, name: str, index: int, found: Any) -> "Object":
-        element = Object(mapping(found), name, self, index)
-        if not isinstance(found, dict):
-            raise InvalidBody(f"{element.path} must be an object", element.path)
-        return element
+        if isinstance(found, dict):
+            return Object(cast("dict[str, Any]", found), name, self, index)
+        path = f"{self.under(name)}[{index}]"
+        raise InvalidBody(f"{path} must be an object", path)
 
     def wrong(self, name: str, what: str) -> InvalidBody:
         return InvalidBody(f"{self.under(name)} must be {what}", self.under(name))

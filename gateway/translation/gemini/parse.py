@@ -35,6 +35,7 @@ _MODES: dict[str, Literal["auto", "none", "required"]] = {
     "VALIDATED": "auto",
 }
 _VALUE_DECIDES = frozenset({"candidateCount", "responseMimeType", "responseModalities"})
+_VALUES_OF_A_PART = frozenset({"fileData"})
 _FORMATS = ("responseJsonSchema", "responseSchema")
 #: The members of a part that are its content, each with the place that reads it; others stand beside one.
 _CONTENT = ("text", "functionCall", "functionResponse", "inlineData", "fileData")
@@ -89,19 +90,26 @@ def _turns(request: Object, lost: list[str]) -> Iterator[Turn]:
         else:
             if role == "user":
                 pairing.answered()
-            parts = tuple(part for each in content.objects("parts") for part in _part(each, role, pairing, lost))
+            parts = _parts(content, role, pairing, lost)
         if parts:
             yield Turn(role, parts)
 
 
-def _part(part: Object, role: Role, pairing: Pairing, lost: list[str]) -> Iterator[Part]:
+def _parts(content: Object, role: Role, pairing: Pairing, lost: list[str]) -> tuple[Part, ...]:
     """Nothing for an empty text, and for what is left out."""
-    if len(part.members) == 1 and isinstance(alone := part.members.get("text"), str):
-        if alone:
-            yield Text(alone)
-        return
-    lost += sift(part, "contents.parts.", apart=frozenset({"fileData"}))
-    name = next((each for each in _CONTENT if part.get(each) is not None), None)
+    parts: list[Part] = []
+    for each in content.objects("parts"):
+        if len(each.members) > 1 or not isinstance(text := each.members.get("text"), str):
+            parts += _part(each, role, pairing, lost)
+        elif text:
+            parts.append(Text(text))
+    return tuple(parts)
+
+
+def _part(part: Object, role: Role, pairing: Pairing, lost: list[str]) -> Iterator[Part]:
+    given = [*part.given()]
+    lost += sift(part, "contents.parts.", _VALUES_OF_A_PART, given)
+    name = next((each for each in _CONTENT if each in given), None)
     if name in ("functionCall", "functionResponse") and (name == "functionCall") != (role == "assistant"):
         owner = "model" if name == "functionCall" else "user"
         raise InvalidBody(f"{part.under(name)} can only stand in a content of role {owner}", part.under(name))

@@ -16,7 +16,7 @@ from msgspec import Struct
 from gateway.protocols import gemini
 from gateway.protocols.codec import Problem, Usage
 from gateway.protocols.framing import EventSplitter
-from gateway.protocols.reading import MAX_ANSWER, Absurd, believed, mapping, sequence, written
+from gateway.protocols.reading import Absurd, believed, mapping, sequence, written
 from gateway.translation.events import (
     Begun,
     Closed,
@@ -31,6 +31,7 @@ from gateway.translation.events import (
 )
 from gateway.translation.gemini.logprobs import read_logprobs
 from gateway.translation.gemini.pieces import Pieces
+from gateway.translation.held import Held
 from gateway.translation.prompt import Sealed
 
 STOPS: Mapping[str, Stop] = {
@@ -282,25 +283,20 @@ class StreamReader:
 class WholeReader:
     """Of one object, or of an array of those that a stream has."""
 
-    __slots__ = ("_chunks", "_size")
+    __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._chunks: list[bytes] = []
-        self._size = 0
+        self._held = Held()
 
     def feed(self, data: bytes) -> Sequence[Event]:
-        self._size += len(data)
-        if self._size <= MAX_ANSWER:
-            self._chunks.append(data)
+        self._held.add(data)
         return ()
 
     def close(self) -> Sequence[Event]:
         parts = Parts()
-        if self._size > MAX_ANSWER:
+        if (data := self._held.taken()) is None:
             parts.fail(Problem(502, "upstream_error", "The upstream's answer is too long."))
             return parts.taken()
-        data = b"".join(self._chunks)
-        self._chunks.clear()
         for each in _objects(data):
             parts.read(each)
         parts.end(complete=True)

@@ -5,11 +5,11 @@ what the model said as it said it. Ids of calls are written too: servers that kn
 and order, so every call has its result, in the order of the calls.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gateway.protocols.reading import written
-from gateway.translation.arguments import FREE, as_object
+from gateway.translation.arguments import FREE, NOTHING, as_object
 from gateway.translation.efforts import effort_of
 from gateway.translation.prompt import (
     Audio,
@@ -25,12 +25,12 @@ from gateway.translation.prompt import (
     Turn,
     Untranslatable,
 )
+from gateway.translation.rounds import settled
 from gateway.translation.speech import Built, Limits
 
 _BLANK_LINE = "\n\n"
 _UNANSWERED = "error: this call was not answered"
 _LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
-_NOTHING: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
 def build(prompt: Prompt, limits: Limits) -> Built:
@@ -61,7 +61,7 @@ def _messages(prompt: Prompt, lost: dict[str, None]) -> list[dict[str, Any]]:
         lost["cache_control"] = None
     asked: list[Call] = []
     heard: list[Turn] = []
-    for turn in prompt.turns:
+    for turn in settled(prompt.turns):
         _note(turn.parts, lost)
         if turn.role != "assistant":
             heard.append(turn)
@@ -81,16 +81,12 @@ def _heard(asked: Sequence[Call], turns: Sequence[Turn]) -> Iterable[dict[str, A
     for call in asked:
         result = found.pop(call.id, None) or Result(call.id, (Text(_UNANSWERED),))
         yield _result(result, call.name)
-    for result in results:
-        if found.pop(result.call_id, None) is not None:
-            yield _result(result, result.name)
     for turn in turns:
         yield from _message(turn)
 
 
-def _result(result: Result, name: str | None) -> dict[str, Any]:
-    named = {"tool_name": name} if name else {}
-    return {"role": "tool", **named, "tool_call_id": result.call_id, **_content(result.content, _BLANK_LINE)}
+def _result(result: Result, name: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_name": name, "tool_call_id": result.call_id, **_content(result.content, _BLANK_LINE)}
 
 
 def _message(turn: Turn) -> Iterable[dict[str, Any]]:
@@ -179,7 +175,7 @@ def _tool(tool: Tool, lost: dict[str, None]) -> dict[str, Any]:
         lost["cache_control"] = None
     schema = FREE if tool.custom else tool.schema
     described = {} if tool.description is None else {"description": tool.description}
-    function = {"name": tool.name, **described, "parameters": _NOTHING if schema is None else schema}
+    function = {"name": tool.name, **described, "parameters": NOTHING if schema is None else schema}
     return {"type": "function", "function": function}
 
 

@@ -42,6 +42,7 @@ _TO_ACCOUNTS = losses(
     ("cache_control", "dropped", "the server caches by itself"),
     ("signature", "dropped", "sealed thinking is for its own maker"),
     ("redacted_thinking", "dropped", "sealed thinking is for its own maker"),
+    ("results without a call", "clamped", "what they say stays, as the user's own"),
     ("is_error", "dropped", "a result has no mark of failure; what went wrong is in its text"),
     ("strict", "dropped", "schemas of tools are not enforced"),
     ("response_format.name", "dropped", "a schema is given without name and description"),

@@ -62,6 +62,8 @@ class _Message(Struct):
     images: list[str] | None = None
     tool_calls: list[_Call] | None = None
     tool_name: str | None = None
+    name: str | None = None
+    """What older clients call `tool_name`."""
     tool_call_id: str | None = None
 
 
@@ -246,7 +248,7 @@ class _History:
 
     def _answered(self, message: _Message) -> tuple[str, str | None]:
         """The id and the name of the call that this is the result of."""
-        given, name = message.tool_call_id, message.tool_name
+        given, name = message.tool_call_id, message.tool_name or message.name
         if given is None or given not in self._taken:
             named = (made for made, called in self._open.items() if called == name)
             given = next(named, None) or next(iter(self._open), None) or given or self._fresh()

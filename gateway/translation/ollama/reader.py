@@ -13,8 +13,9 @@ from msgspec import Struct
 from gateway.protocols import ollama
 from gateway.protocols.codec import Problem, Usage
 from gateway.protocols.openai_errors import failure_status
-from gateway.protocols.reading import MAX_ANSWER, Absurd, believed, decode, mapping, sequence, written
+from gateway.protocols.reading import Absurd, believed, decode, mapping, sequence, written
 from gateway.translation.events import Begun, Closed, Delta, Ended, Event, Failed, Logprobs, Opened, Stop
+from gateway.translation.held import Held
 from gateway.translation.speech import EventReader
 
 _CODE = "upstream_error"
@@ -156,22 +157,20 @@ class WholeReader(_Objects):
 
     def __init__(self) -> None:
         super().__init__()
-        self._held = bytearray()
+        self._held = Held()
 
     def feed(self, data: bytes) -> Sequence[Event]:
         if self._over:
             return ()
-        self._held += data
-        if len(self._held) <= MAX_ANSWER:
+        if self._held.add(data):
             return ()
-        self._held.clear()
         return [self._fail(_TOO_LONG)]
 
     def close(self) -> Sequence[Event]:
         if self._over:
             return ()
-        events = [] if not self._held else list(self._read(bytes(self._held)))
-        self._held.clear()
+        data = self._held.taken()
+        events = list(self._read(data)) if data else []
         return events if self._over else [*events, self._fail(_CUT_OFF)]
 
 

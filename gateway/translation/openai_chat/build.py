@@ -6,9 +6,10 @@ from hashlib import sha256
 from typing import Any
 
 from gateway.protocols.reading import written
-from gateway.translation.arguments import FREE
+from gateway.translation.arguments import FREE, of_object
 from gateway.translation.efforts import effort_of
-from gateway.translation.makers import maker
+from gateway.translation.makers import maker, nearest
+from gateway.translation.names import legal
 from gateway.translation.openai_chat.history import History, Message
 from gateway.translation.prompt import Format, Prompt, Reasoning, Tool
 from gateway.translation.speech import Built, Limits
@@ -30,7 +31,6 @@ _TIERS = {name: name for name in ("auto", "default", "flex", "scale", "priority"
     "standard": "default",
     "standard_only": "default",
 }
-_NO_ARGUMENTS: Body = {"type": "object", "properties": {}}
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _ASK_JSON = "Answer with JSON."
 
@@ -47,7 +47,7 @@ def build(prompt: Prompt, limits: Limits) -> Built:
     _length(body, prompt, limits, note, made_by == "reasons")
     _sampling(body, prompt, note, made_by == "reasons")
     _tools(body, prompt, note)
-    _effort(body, prompt.reasoning, note, made_by)
+    _effort(body, prompt.reasoning, note, limits.model)
     _form(body, prompt.format)
     _account(body, prompt, note)
     return Built(written(body), tuple(adjusted))
@@ -94,7 +94,7 @@ def _tools(body: Body, prompt: Prompt, note: Note) -> None:
         return
     body["tools"] = [{"type": "function", "function": _function(tool)} for tool in prompt.tools]
     if choice.mode == "one":
-        body["tool_choice"] = {"type": "function", "function": {"name": choice.name}}
+        body["tool_choice"] = {"type": "function", "function": {"name": legal(choice.name or "")}}
     elif choice.mode is not None:
         body["tool_choice"] = choice.mode
     if choice.parallel is not None:
@@ -102,16 +102,16 @@ def _tools(body: Body, prompt: Prompt, note: Note) -> None:
 
 
 def _function(tool: Tool) -> Body:
-    about: Body = {"name": tool.name}
+    about: Body = {"name": legal(tool.name)}
     if tool.description is not None:
         about["description"] = tool.description
-    about["parameters"] = FREE if tool.custom else _NO_ARGUMENTS if tool.schema is None else tool.schema
+    about["parameters"] = FREE if tool.custom else of_object(tool.schema)
     if tool.strict is not None and not tool.custom:
         about["strict"] = tool.strict
     return about
 
 
-def _effort(body: Body, reasoning: Reasoning, note: Note, made_by: str) -> None:
+def _effort(body: Body, reasoning: Reasoning, note: Note, model: str) -> None:
     """Without a measure it is medium to OpenAI's models, of which some do not think unless they are told to; other
     servers may not know the member, and their models think by themselves."""
     if reasoning.enabled is False:
@@ -120,13 +120,15 @@ def _effort(body: Body, reasoning: Reasoning, note: Note, made_by: str) -> None:
         effort = reasoning.effort
     elif reasoning.budget is not None:
         effort = effort_of(reasoning.budget)
-    elif reasoning.enabled and made_by != "other":
+    elif reasoning.enabled and maker(model) != "other":
         effort = "medium"
     else:
         return
-    if made_by != "plain":
-        body["reasoning_effort"] = effort
-    elif effort != "none":
+    if (taken := nearest(effort, model)) is not None:
+        body["reasoning_effort"] = taken
+    if taken is not None and taken != effort:
+        note("reasoning.effort")
+    elif taken is None and effort != "none":
         note("reasoning")
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from gateway.protocols.reading import written
 from gateway.translation.arguments import as_object
+from gateway.translation.names import legal
 from gateway.translation.prompt import (
     Audio,
     Call,
@@ -24,6 +25,7 @@ from gateway.translation.prompt import (
     Turn,
     Untranslatable,
 )
+from gateway.translation.rounds import settled
 
 Message = dict[str, Any]
 P = TypeVar("P")
@@ -48,7 +50,7 @@ class History:
         self._said(Turn("system", (*prompt.system, *(part for turn in prompt.turns[:first] for part in turn.parts))))
         calls: tuple[Call, ...] = ()
         between: list[Turn] = []
-        for turn in _merged(prompt.turns[first:]):
+        for turn in _merged(settled(prompt.turns[first:])):
             if turn.role != "assistant":
                 between.append(turn)
                 continue
@@ -186,7 +188,7 @@ def _call(call: Call) -> Message:
     arguments = call.arguments or "{}"
     if call.custom:
         arguments = written(as_object(call.arguments, custom=True)).decode()
-    return {"id": short_id(call.id), "type": "function", "function": {"name": call.name, "arguments": arguments}}
+    return {"id": short_id(call.id), "type": "function", "function": {"name": legal(call.name), "arguments": arguments}}
 
 
 def _part(part: Part) -> Message:

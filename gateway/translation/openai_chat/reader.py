@@ -17,7 +17,7 @@ from gateway.protocols.codec import Usage
 from gateway.protocols.framing import EventSplitter
 from gateway.protocols.openai_chat import usage
 from gateway.protocols.openai_errors import failure_status
-from gateway.protocols.reading import MAX_ANSWER, Absurd, believed, decode, mapping, sequence, written
+from gateway.protocols.reading import Absurd, believed, decode, mapping, sequence, written
 from gateway.translation.events import (
     Begun,
     Closed,
@@ -29,6 +29,8 @@ from gateway.translation.events import (
     Opened,
     Stop,
 )
+from gateway.translation.held import Held
+from gateway.translation.names import original
 from gateway.translation.openai_chat.errors import said
 
 _STOPS: dict[str, Stop] = {
@@ -88,27 +90,21 @@ class StreamReader:
 class WholeReader:
     """An answer in one piece is read when it is there; up to 64 MiB."""
 
-    __slots__ = ("_assembly", "_chunks", "_size")
+    __slots__ = ("_assembly", "_held")
 
     def __init__(self) -> None:
-        self._chunks: list[bytes] = []
-        self._size = 0
+        self._held = Held()
         self._assembly = Assembly()
 
     def feed(self, data: bytes) -> Sequence[Event]:
-        self._size += len(data)
-        if self._size <= MAX_ANSWER:
-            if data:
-                self._chunks.append(data)
+        if self._held.add(data):
             return ()
-        self._chunks.clear()
         self._assembly.fail(502, "The upstream's answer is too long.")
         return self._assembly.drain()
 
     def close(self) -> Sequence[Event]:
-        if self._chunks:
-            self._assembly.take(b"".join(self._chunks))
-            self._chunks.clear()
+        if data := self._held.taken():
+            self._assembly.take(data)
         self._assembly.end()
         return self._assembly.drain()
 
@@ -304,7 +300,7 @@ class Assembly:
         function, custom = mapping(found.get("function")), mapping(found.get("custom"))
         free = found.get("type") == "custom" or bool(custom.get("name") and not function.get("name"))
         about = custom if free else function
-        name, text = _word(about.get("name")), about.get("input" if free else "arguments")
+        name, text = original(_word(about.get("name"))), about.get("input" if free else "arguments")
         index = found.get("index") if position is None else position
         call = self._known(index if type(index) is int else None, _word(found.get("id")), name)
         if call is None:
@@ -354,7 +350,7 @@ class Assembly:
 
     def _function_call(self, found: dict[str, Any]) -> None:
         """Deprecated, and at most one."""
-        name, arguments = _word(found.get("name")), found.get("arguments")
+        name, arguments = original(_word(found.get("name"))), found.get("arguments")
         if not name and not arguments:
             return
         call = self._by_index.get(-1) or self._new("", custom=False)

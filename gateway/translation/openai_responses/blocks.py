@@ -13,6 +13,7 @@ from gateway.protocols.codec import Usage
 from gateway.protocols.openai_errors import failure_status
 from gateway.protocols.reading import Absurd, believed, mapping, sequence
 from gateway.translation.events import Begun, Closed, Delta, Ended, Event, Failed, Logprobs, Opened, Sealing, Stop
+from gateway.translation.names import original
 from gateway.translation.openai_responses.items import thought
 from gateway.translation.openai_responses.marks import flat
 from gateway.translation.prompt import Sealed
@@ -72,7 +73,7 @@ class Blocks:
     def call(self, index: Any, item: dict[str, Any]) -> Block | None:
         custom = item.get("type") == "custom_tool_call"
         call_id = _text(item.get("call_id")) or _text(item.get("id"))
-        name = flat(_text(item.get("namespace")) or None, _text(item.get("name")))
+        name = original(flat(_text(item.get("namespace")) or None, _text(item.get("name"))))
         self.called = True
         return self._block((index, "call"), Opened(self._count, "call", call_id, name, custom))
 

@@ -3,13 +3,15 @@
 Nothing is kept at the upstream (`store` false): reasoning goes to and fro encrypted. What cannot cross: see `losses`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from gateway.translation.efforts import effort_of
-from gateway.translation.makers import maker
+from gateway.translation.makers import maker, nearest
+from gateway.translation.names import legal
 from gateway.translation.openai_responses import content, tools
 from gateway.translation.openai_responses.marks import LONGEST_ID, short
 from gateway.translation.prompt import (
@@ -24,6 +26,7 @@ from gateway.translation.prompt import (
     Turn,
     Untranslatable,
 )
+from gateway.translation.rounds import settled
 from gateway.translation.speech import Built, Limits
 
 LEAST_OUTPUT = 16
@@ -48,7 +51,7 @@ def build(prompt: Prompt, limits: Limits) -> Built:
     body |= _sampling(prompt, limits, adjusted) | _tools(prompt) | _about(prompt, adjusted)
     if prompt.format is not None:
         body["text"] = {"format": write_format(prompt.format)}
-    body |= _reasoning(prompt.reasoning)
+    body |= _reasoning(prompt.reasoning, limits.model, adjusted)
     if include := _include(prompt, body):
         body["include"] = include
     return Built(msgspec.json.encode(body), tuple(adjusted))
@@ -79,8 +82,10 @@ def _sampling(prompt: Prompt, limits: Limits, adjusted: list[str]) -> dict[str, 
 def _tools(prompt: Prompt) -> dict[str, Any]:
     if not prompt.tools:
         return {}
-    body: dict[str, Any] = {"tools": tools.write(prompt.tools, strict=False)}
-    if (choice := tools.write_choice(prompt.choice, prompt.tools)) is not None:
+    offered = tuple(structs.replace(tool, name=legal(tool.name)) for tool in prompt.tools)
+    chosen = structs.replace(prompt.choice, name=legal(prompt.choice.name or ""))
+    body: dict[str, Any] = {"tools": tools.write(offered, strict=False)}
+    if (choice := tools.write_choice(chosen, offered)) is not None:
         body["tool_choice"] = choice
     if prompt.choice.parallel is not None:
         body["parallel_tool_calls"] = prompt.choice.parallel
@@ -94,7 +99,11 @@ def _about(prompt: Prompt, adjusted: list[str]) -> dict[str, Any]:
         if len(prompt.user) > LONGEST_ID:
             adjusted.append("user")
     if prompt.metadata is not None:
-        texts = [(name, text) for name, text in prompt.metadata.items() if isinstance(text, str) and len(text) <= 512]
+        texts = [
+            (name, text)
+            for name, text in prompt.metadata.items()
+            if len(name) <= 64 and isinstance(text, str) and len(text) <= 512
+        ]
         body["metadata"] = dict(texts[:16])
         if body["metadata"] != prompt.metadata:
             adjusted.append("metadata")
@@ -114,8 +123,14 @@ def write_format(form: Format) -> dict[str, Any]:
     return found | {name: value for name, value in said.items() if value is not None}
 
 
-def _reasoning(asked: Reasoning) -> dict[str, Any]:
-    effort = effort_said(asked)
+def _reasoning(asked: Reasoning, model: str, adjusted: list[str]) -> dict[str, Any]:
+    wanted = effort_said(asked)
+    effort = None if wanted is None else nearest(wanted, model)
+    if maker(model) == "plain":
+        adjusted += ["reasoning"] if wanted not in (None, "none") else []
+        return {}
+    if effort != wanted:
+        adjusted.append("reasoning.effort")
     said = {"effort": effort, "summary": "auto" if asked.shown else None}
     found = {name: value for name, value in said.items() if value is not None}
     return {"reasoning": found} if found else {}
@@ -140,9 +155,9 @@ def _include(prompt: Prompt, body: dict[str, Any]) -> list[str]:
     return include if prompt.logprobs is None else [*include, "message.output_text.logprobs"]
 
 
-def _items(turns: Iterable[Turn]) -> list[dict[str, Any]]:
-    """Every call gets its result: OpenAI refuses a conversation in which one is missing."""
-    turns = tuple(turns)
+def _items(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+    """Every call gets its result, every result has its call: OpenAI refuses a conversation in which one is missing."""
+    turns = settled(turns)
     parts = [part for turn in turns for part in turn.parts]
     answered = {part.call_id for part in parts if isinstance(part, Result)}
     customs = {part.id for part in parts if isinstance(part, Call) and part.custom}
@@ -202,7 +217,7 @@ def _thinking(part: Thinking) -> dict[str, Any] | None:
 
 
 def _call(call: Call) -> dict[str, Any]:
-    about = {"call_id": short(call.id, "call_"), **tools.write_name(call.name)}
+    about = {"call_id": short(call.id, "call_"), **tools.write_name(legal(call.name))}
     if call.custom:
         return {"type": "custom_tool_call", **about, "input": call.arguments}
     return {"type": "function_call", **about, "arguments": call.arguments}

@@ -51,12 +51,15 @@ TO_ACCOUNTS = losses(
     ("max_tokens", "clamped", "at least 16, at most what the model gives"),
     ("logprobs", "clamped", "at most 20 alternatives"),
     ("user", "clamped", "one that is longer than 64 characters goes as a digest"),
-    ("metadata", "clamped", "at most 16 texts, of 512 characters each"),
+    ("metadata", "clamped", "at most 16 texts, of 512 characters each, with names of 64"),
     ("service_tier", "dropped", "tiers of other vendors"),
+    ("reasoning", "dropped", "OpenAI's models that cannot reason refuse it"),
+    ("reasoning.effort", "clamped", "to those that OpenAI's model takes, of which many cannot but think a little"),
     ("reasoning.budget", "clamped", "it becomes an effort"),
     ("cache_control", "dropped", "OpenAI caches by itself"),
     ("thinking", "dropped", "only what OpenAI encrypted itself is taken back"),
     ("is_error", "dropped", "the result's text says it"),
+    ("results without a call", "clamped", "what they say stays, as the user's own"),
     ("document text", "clamped", "it goes as text, after its name"),
     (
         "document.name",
@@ -64,7 +67,8 @@ TO_ACCOUNTS = losses(
         "a file has a name, `document.pdf` where the client gave none; one with a URL has none",
     ),
     ("reasoning.shown", "dropped", "what is not to be shown is what is not asked for"),
-    ("tools[].schema", "clamped", "a function without a schema is one without arguments"),
+    ("tools[].name", "clamped", "letters that are not taken in names are written as `_u2e_` and read back"),
+    ("tools[].schema", "clamped", "it says that it is of an object, and names its properties, be they none"),
     ("tools[].strict", "clamped", "what is not said is false: Responses would take it for true"),
 )
 

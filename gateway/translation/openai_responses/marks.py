@@ -21,7 +21,7 @@ LONGEST_ID = 64
 def flat(namespace: str | None, name: str) -> str:
     """One plain name for both. A name outside of namespaces that looks like one gets an empty namespace."""
     if namespace is None:
-        return _SEPARATOR + name if _SEPARATOR in name else name
+        return name if apart(name) == (None, name) else _SEPARATOR + name
     return f"{namespace}{_SEPARATOR}{name}"
 
 
@@ -31,9 +31,11 @@ def separable(namespace: str) -> bool:
 
 
 def apart(name: str) -> tuple[str | None, str]:
-    """The namespace and the name of a plain name. One that only ends like a namespace is outside of them."""
+    """The namespace and the name of a plain name. One that only begins or ends like a namespace is outside of them."""
     namespace, separator, rest = name.partition(_SEPARATOR)
-    return (namespace or None, rest) if separator and rest else (None, name)
+    if separator and rest and (namespace or apart(rest) != (None, rest)):
+        return namespace or None, rest
+    return None, name
 
 
 class Piece(NamedTuple):

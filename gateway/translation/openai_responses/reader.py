@@ -7,8 +7,9 @@ import msgspec
 from msgspec import Struct
 
 from gateway.protocols.framing import EventSplitter
-from gateway.protocols.reading import MAX_ANSWER, decode, mapping
+from gateway.protocols.reading import decode, mapping
 from gateway.translation.events import Event
+from gateway.translation.held import Held
 from gateway.translation.openai_responses.blocks import CALLS, Block, Blocks, failed
 
 BAD_GATEWAY = 502
@@ -148,19 +149,16 @@ class WholeReader:
     """Of an answer in one piece, at its end."""
 
     def __init__(self) -> None:
-        self._chunks: list[bytes] = []
-        self._size = 0
+        self._held = Held()
 
     def feed(self, data: bytes) -> Sequence[Event]:
-        self._size += len(data)
-        if self._size <= MAX_ANSWER:
-            self._chunks.append(data)
+        self._held.add(data)
         return ()
 
     def close(self) -> Sequence[Event]:
         blocks = Blocks()
-        response = decode(_answer, b"".join(self._chunks)) if self._size <= MAX_ANSWER else None
-        self._chunks.clear()
+        data = self._held.taken()
+        response = None if data is None else decode(_answer, data)
         if response is None or not ("output" in response or response.get("error")):
             blocks.fail(BAD_GATEWAY, "The upstream's answer cannot be read.", "upstream_error")
         elif response.get("status") in _UNFINISHED:

@@ -4,13 +4,13 @@ https://platform.openai.com/docs/api-reference/responses/create, `tools`, `tool_
 from typing import Any
 
 from gateway.protocols.codec import InvalidBody
+from gateway.translation.arguments import of_object
 from gateway.translation.openai_responses import fields
 from gateway.translation.openai_responses.marks import apart, flat, separable
 from gateway.translation.prompt import Choice, Tool
 
 _NOT_OFFERED = ("web_search", "image_generation", "tool_search")
 """Kinds of tools (some with a date behind) without which the model can do: Codex names them in every request."""
-_NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
 
 
 class Offer:
@@ -130,7 +130,7 @@ def _written(tool: Tool, name: str, strict: bool) -> dict[str, Any]:
         "type": "function",
         "name": name,
         "description": tool.description,
-        "parameters": _NO_ARGUMENTS if tool.schema is None else tool.schema,
+        "parameters": of_object(tool.schema),
         "strict": strict if tool.strict is None else tool.strict,
     }
 

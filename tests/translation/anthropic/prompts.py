@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec import structs
 
+from gateway.translation.anthropic.strict import strict
 from gateway.translation.prompt import (
     Call,
     Choice,
@@ -46,7 +47,9 @@ schemas = st.sampled_from(
         {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False},
     ]
 )
-tools = st.builds(Tool, names, st.none() | names, schemas, st.none() | st.booleans(), cache=caches)
+tools = st.builds(Tool, names, st.none() | names, schemas, st.none() | st.booleans(), cache=caches).map(
+    lambda tool: structs.replace(tool, schema=strict(tool.schema)) if tool.strict else tool
+)
 strange = names | st.from_regex(r"[a-z.:/ é]{1,12}", fullmatch=True)
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from msgspec import structs
 
 from gateway.translation.anthropic import SPEECH
-from gateway.translation.anthropic.build import JSON_WANTED, VERSION, build, closed
+from gateway.translation.anthropic.build import JSON_WANTED, VERSION, build
 from gateway.translation.arguments import FREE
 from gateway.translation.prompt import Call, Choice, Format, Prompt, Reasoning, Text, Tool, Turn, Untranslatable
 from gateway.translation.speech import Limits
@@ -65,7 +65,7 @@ def built(model: str = OLD, **members):
                         "description": "d",
                         "strict": True,
                         "cache_control": CACHE,
-                        "input_schema": {"type": "object", "properties": {}},
+                        "input_schema": {"type": "object", "properties": {}, "additionalProperties": False},
                     }
                 ]
             },
@@ -179,33 +179,6 @@ def test_what_cannot_cross(members, field):
     with pytest.raises(Untranslatable) as refused:
         built(**members)
     assert refused.value.field == field
-
-
-def test_objects_are_closed_wherever_they_stand_and_nothing_else_changes():
-    schema = {
-        "type": "object",
-        "properties": {
-            "type": {"type": "string", "enum": ["object"]},
-            "items": {"type": "array", "items": {"type": "object", "properties": {}}},
-            "open": {"type": "object", "additionalProperties": {"type": "object"}},
-            "either": {"anyOf": [{"$ref": "#/$defs/d"}, {"type": "null"}]},
-        },
-        "$defs": {"d": {"type": "object", "default": {"type": "object"}}},
-        "required": ["type"],
-    }
-    no = {"additionalProperties": False}
-    assert closed(schema) == {
-        "type": "object",
-        "properties": {
-            "type": {"type": "string", "enum": ["object"]},
-            "items": {"type": "array", "items": {"type": "object", "properties": {}, **no}},
-            "open": {"type": "object", "additionalProperties": {"type": "object", **no}},
-            "either": {"anyOf": [{"$ref": "#/$defs/d"}, {"type": "null"}]},
-        },
-        "$defs": {"d": {"type": "object", "default": {"type": "object"}, **no}},
-        "required": ["type"],
-        **no,
-    }
 
 
 @pytest.mark.parametrize(

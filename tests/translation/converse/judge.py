@@ -35,7 +35,7 @@ def _blobs(value: Any) -> Any:
 
 def faults(messages: list[dict[str, Any]]) -> list[str]:
     """What Bedrock refuses in a conversation, beyond the form of its parts."""
-    found = []
+    found = ["the assistant begins"] if messages and messages[0]["role"] != "user" else []
     called: list[str] = []
     for at, message in enumerate(messages):
         blocks = message["content"]
@@ -46,6 +46,8 @@ def faults(messages: list[dict[str, Any]]) -> list[str]:
         results = [block["toolResult"]["toolUseId"] for block in blocks if "toolResult" in block]
         if not set(called) <= set(results):
             found.append(f"{at} leaves calls unanswered")
+        if not set(called) >= set(results):
+            found.append(f"{at} has results of no call")
         rest = [name for block in blocks for name in block if name != "cachePoint"]
         if any("toolResult" in name for name in rest[len(results) :]):
             found.append(f"{at} has results after others")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.protocols.codec import Problem, Usage
 from gateway.protocols.reading import Absurd
-from gateway.translation import converse
+from gateway.translation import converse, held
 from gateway.translation.converse import answer as reading
 from gateway.translation.events import Begun, Closed, Delta, Ended, Event, Failed, Opened, Sealing
 from gateway.translation.prompt import Sealed
@@ -357,7 +357,7 @@ def test_answers_that_are_none(data, expected):
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_an_answer_without_end_is_bounded(stream, monkeypatch):
-    monkeypatch.setattr(reading, "MAX_ANSWER", 1 << 20)
+    monkeypatch.setattr(held, "MAX_ANSWER", 1 << 20)
     reader = converse.reader(stream)
     events: list[Event] = []
     for _ in range(18):

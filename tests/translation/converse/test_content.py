@@ -21,6 +21,7 @@ from gateway.translation.prompt import (
     Turn,
     Untranslatable,
 )
+from gateway.translation.rounds import BEGINNING
 from gateway.translation.speech import Limits
 from tests.translation.converse.judge import faults, judged
 from tests.translation.generate import arguments, broken, texts
@@ -32,13 +33,15 @@ CACHE = {"type": "ephemeral"}
 HOUR = {"type": "ephemeral", "ttl": "1h"}
 POINT = {"cachePoint": {"type": "default"}}
 SEALED = Sealed("anthropic", "c2ln")
+OPENED = [{"role": "user", "content": [{"text": BEGINNING}]}]
+"""Before an assistant's message that nothing stands before."""
 UNANSWERED = [{"text": "The call was not answered."}]
 
 
 def said(*turns: Turn, limits: Limits = CLAUDE) -> list[dict[str, object]]:
     messages = judged(converse.build(Prompt("m", turns), limits).body)["messages"]
     assert faults(messages) == []
-    return messages
+    return messages[1:] if messages[:1] == OPENED else messages
 
 
 def user(*parts) -> Turn:
@@ -118,7 +121,8 @@ def called(call_id: str, name: str = "f", **given: object) -> dict[str, object]:
     ],
 )
 def test_what_users_say(parts, blocks):
-    assert said(user(*parts)) == [{"role": "user", "content": blocks}]
+    calls = [Call(part.call_id, "f") for part in parts if isinstance(part, Result)]
+    assert said(user(Text("hi")), assistant(Text("a"), *calls), user(*parts))[-1] == {"role": "user", "content": blocks}
 
 
 @pytest.mark.parametrize(
@@ -208,6 +212,22 @@ def test_conversations(turns, expected):
     assert [(message["role"], message["content"]) for message in said(*turns)] == expected
 
 
+def test_the_user_begins():
+    body = converse.build(Prompt("m", (assistant(Text("a")),)), CLAUDE).body
+    assert judged(body)["messages"] == [*OPENED, {"role": "assistant", "content": [{"text": "a"}]}]
+
+
+def test_instructions_alone_are_the_users():
+    body = converse.build(Prompt("m", (), (Text("s"),)), CLAUDE).body
+    assert judged(body) == {"messages": [{"role": "user", "content": [{"text": "s"}]}]}
+
+
+def test_a_result_without_a_call_is_what_the_user_says():
+    assert said(user(Result("c", (Text("r"),)), Text("a"))) == [
+        {"role": "user", "content": [{"text": "r"}, {"text": "a"}]}
+    ]
+
+
 def test_ids_that_bedrock_refuses_are_the_same_everywhere():
     messages = said(assistant(Call("é" * 70, "f"), Call("x" * 64, "f")), user(Result("é" * 70), Result("x" * 64)))
     calls = [block["toolUse"]["toolUseId"] for block in messages[0]["content"]]
@@ -236,7 +256,7 @@ REFUSED = [
     ("document", Document("application/pdf", "AAAA")),
     ("document.url", Document(url="https://a/b.pdf")),
     ("audio", Audio("audio/strange", "AAAA")),
-    ("tools.name", Call("c", "a.b")),
+    ("tools.name", Call("c", "")),
     ("tools.name", Call("c", "a" * 65)),
 ]
 

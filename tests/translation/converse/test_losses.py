@@ -5,10 +5,11 @@ import json
 from typing import Any
 
 from gateway.translation import converse
-from gateway.translation.prompt import Prompt, Turn
+from gateway.translation.arguments import NOTHING
+from gateway.translation.prompt import Prompt, Tool, Turn
 from gateway.translation.speech import Limits
 from tests.translation.converse import test_content, test_request
-from tests.translation.golden import Golden, Goldens, cannot
+from tests.translation.golden import Golden, Goldens, asked, builds, cannot, orphaned
 
 
 def adjusts(name: str, prompt: Prompt, limits: Limits, expected: Any) -> Golden:
@@ -24,6 +25,12 @@ def adjusts(name: str, prompt: Prompt, limits: Limits, expected: Any) -> Golden:
 
 
 GOLDENS: Goldens = {
+    "tools.names": builds(
+        "converse",
+        asked(tools=(Tool("fs.read"),)),
+        {"toolConfig": {"tools": [{"toolSpec": {"name": "fs_u2e_read", "inputSchema": {"json": NOTHING}}}]}},
+    ),
+    "results without a call": orphaned("converse"),
     **{name: adjusts(name, *rest) for name, *rest in test_request.ADJUSTED},
     **{name: cannot("converse", prompt, name) for name, prompt in test_request.REFUSED},
     **{

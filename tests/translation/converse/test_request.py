@@ -262,7 +262,7 @@ ADJUSTED = [
 REFUSED = [
     ("logprobs", asked(logprobs=0)),
     ("response_format", asked(format=Format("json"))),
-    ("tools.name", asked(tools=(Tool("a.b"),))),
+    ("tools.name", asked(tools=(Tool("a" * 65),))),
     ("tool_choice", Prompt("m", USED, tools=(Tool("f"),), choice=Choice("none"))),
 ]
 

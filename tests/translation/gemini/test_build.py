@@ -32,6 +32,7 @@ from gateway.translation.prompt import (
     Turn,
     Untranslatable,
 )
+from gateway.translation.rounds import BEGINNING
 from gateway.translation.speech import Limits
 from tests.translation.gemini.test_plain import schemas
 from tests.translation.generate import names, texts
@@ -132,6 +133,12 @@ def test_results_of_one_turn_in_several_messages_are_one_content_in_the_order_of
         Turn("user", (Result("a"),)),
     )
     assert found[2:] == [("user", [result("f", {"output": ""}), result("g", {"output": "2"}, "b"), {"text": "s"}])]
+
+
+def test_a_call_follows_upon_something_that_the_user_says():
+    call, answer = Turn("assistant", (Call("a", "f"),)), Turn("assistant", (Text("a"),))
+    assert contents(call)[0] == ("user", [{"text": BEGINNING}])
+    assert contents(answer) == [("model", [{"text": "a"}])]
 
 
 def test_calls_at_the_end_are_answered_too():

@@ -36,9 +36,12 @@ from tests.translation.golden import (
     drops,
     heard,
     leaves_out,
+    orphaned,
     parsed,
     refuses,
     says,
+    spoken,
+    user,
     written,
 )
 
@@ -93,14 +96,6 @@ def unsaid(prompt: Prompt, without: Prompt, *noted: str, model: str = "gemini-3-
 
 def config(prompt: Prompt, *noted: str, most: int | None = None, model: str = "gemini-3-pro", **members: Any) -> Golden:
     return builds("gemini", prompt, {"generationConfig": members}, *noted, most=most, model=model)
-
-
-def spoken(*parts: Any) -> Prompt:
-    return asked(HI, Turn("assistant", parts))
-
-
-def user(*parts: Any) -> Prompt:
-    return asked(Turn("user", parts))
 
 
 def answered(*parts: Any, **members: Any) -> Any:
@@ -226,11 +221,13 @@ GOLDENS: Goldens = {
     "signatures of others": unsaid(spoken(Call("c", "f", sealed=FOREIGN)), spoken(Call("c", "f"))),
     "image.detail": unsaid(user(Image("image/png", "AAAA", detail="low")), user(Image("image/png", "AAAA"))),
     "document.name": unsaid(user(Document(text="t", name="n")), user(Document(text="t"))),
+    "results without a call": orphaned("gemini"),
     "tool_result.texts": builds(
         "gemini",
-        asked(Turn("assistant", (Call("c", "f"),)), Turn("user", (Result("c", (Text("a"), Text("b"))),))),
+        asked(HI, Turn("assistant", (Call("c", "f"),)), Turn("user", (Result("c", (Text("a"), Text("b"))),))),
         {
             "contents": [
+                {"role": "user", "parts": [{"text": "hi"}]},
                 {"role": "model", "parts": [{"functionCall": {"id": "c", "name": "f", "args": {}}}]},
                 {
                     "role": "user",

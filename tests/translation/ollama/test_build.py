@@ -158,9 +158,7 @@ def test_a_free_tool_takes_one_text():
                     "tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": {"a": 1.0}}}],
                 },
                 {"role": "tool", "tool_name": "f", "tool_call_id": "c1", "content": "x", "images": [JPEG]},
-                {"role": "tool", "tool_name": "g", "tool_call_id": "c2", "content": ""},
-                {"role": "tool", "tool_call_id": "c3", "content": "z"},
-                {"role": "user", "content": "go on"},
+                {"role": "user", "content": "z\n\ngo on"},
             ],
         ),
         (
@@ -219,7 +217,11 @@ ADJUSTED = [
     ("signature", Prompt("m", (Turn("assistant", (Thinking("t", SIGNED),)),)), {}),
     ("signature", Prompt("m", (Turn("assistant", (Call("c", "f", sealed=SIGNED),)),)), {}),
     ("redacted_thinking", Prompt("m", (HI, Turn("assistant", (Thinking("", SIGNED, redacted=True),)))), {}),
-    ("is_error", Prompt("m", (Turn("user", (Result("c", (Text("x"),), error=True),)),)), {}),
+    (
+        "is_error",
+        Prompt("m", (Turn("assistant", (Call("c", "f"),)), Turn("user", (Result("c", (Text("x"),), error=True),)))),
+        {},
+    ),
     ("image.detail", Prompt("m", (Turn("user", (Image("image/png", PNG, detail="low"),)),)), {}),
     ("strict", asked(tools=(Tool("f", strict=True),)), {}),
     ("strict", asked(format=Format("schema", SCHEMA, strict=True)), {"format": SCHEMA}),

@@ -7,7 +7,7 @@ from gateway.protocols.codec import Usage
 from gateway.translation.events import Begun, Closed, Delta, Ended, Event, Opened, Sealing, Stop
 from gateway.translation.ollama.losses import OPTIONS
 from gateway.translation.prompt import Choice, Document, Sealed, Tool, Turn
-from tests.translation.golden import Goldens, asked, builds, cannot, drops, refuses, says, written
+from tests.translation.golden import Goldens, asked, builds, cannot, drops, orphaned, refuses, says, written
 from tests.translation.ollama.test_build import ADJUSTED, REFUSED
 
 
@@ -41,6 +41,7 @@ GOLDENS: Goldens = {
     # To its accounts.
     **{name: builds("ollama", prompt, expected, name, most=4096) for name, prompt, expected in ADJUSTED},
     **{name: cannot("ollama", prompt, name) for name, prompt in REFUSED},
+    "results without a call": orphaned("ollama"),
     "document.text": builds(
         "ollama",
         asked(Turn("user", (Document("text/plain", text="t", name="n"),))),

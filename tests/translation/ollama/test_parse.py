@@ -186,6 +186,19 @@ def result(call_id: str, text: str, name: str | None) -> Result:
             ),
         ),
         (
+            # Older clients name the tool by `name`.
+            [
+                {"role": "assistant", "tool_calls": [call("f"), call("g")]},
+                {"role": "tool", "content": "2", "name": "g"},
+                {"role": "tool", "content": "1", "name": "f"},
+            ],
+            (),
+            (
+                Turn("assistant", (Call("call_0", "f"), Call("call_1", "g"))),
+                user(result("call_1", "2", "g"), result("call_0", "1", "f")),
+            ),
+        ),
+        (
             # Clients that know ids: they tell, and none is made twice.
             [
                 {"role": "assistant", "tool_calls": [call("f", "call_0"), call("f", "b"), call("f")]},

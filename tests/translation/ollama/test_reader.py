@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.protocols.codec import Problem, Usage
+from gateway.translation import held
 from gateway.translation.events import Begun, Closed, Delta, Ended, Event, Failed, Logprobs, Opened
 from gateway.translation.ollama import SPEECH
 from gateway.translation.ollama import reader as reading
@@ -146,7 +147,7 @@ def test_what_is_no_answer(data, expected, stream):
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_an_answer_without_end_is_bounded(stream, monkeypatch):
-    monkeypatch.setattr(reading, "MAX_ANSWER", 1 << 20)
+    monkeypatch.setattr(held, "MAX_ANSWER", 1 << 20)
     reader = SPEECH.reader(stream)
     events: list[Event] = []
     for _ in range(18):

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.translation.efforts import BUDGETS
 from gateway.translation.openai_chat import SPEECH
-from gateway.translation.prompt import Choice, Format, Image, Prompt, Reasoning, Result, Text, Tool, Turn
+from gateway.translation.prompt import Call, Choice, Format, Image, Prompt, Reasoning, Result, Text, Tool, Turn
 from gateway.translation.speech import Limits
 
 HI = Turn("user", (Text("hi"),))
@@ -133,8 +133,9 @@ def test_what_is_clamped_or_left_out_is_listed(name, members, expected):
 
 
 def test_what_history_moves_is_listed():
+    call = Turn("assistant", (Call("c1", "f"),))
     result = Turn("user", (Result("c1", (Image(url="https://x.test/i"),)),))
-    assert build(turns=(result,))[1] == ("tool_result.media",)
+    assert build(turns=(call, result))[1] == ("tool_result.media",)
 
 
 def test_openais_reasoning_models_have_their_own_limit_and_take_defaults():

@@ -4,6 +4,7 @@
 from typing import Any
 
 from gateway.protocols.codec import Usage
+from gateway.translation.arguments import NOTHING
 from gateway.translation.events import Begun, Closed, Delta, Ended, Opened, Sealing
 from gateway.translation.openai_chat.losses import ASKED, IGNORED, refused
 from gateway.translation.prompt import (
@@ -29,9 +30,12 @@ from tests.translation.golden import (
     drops,
     heard,
     leaves_out,
+    orphaned,
     refuses,
+    resulting,
     same,
     says,
+    spoken,
     written,
 )
 from tests.translation.openai_chat.test_build import ADJUSTED, F
@@ -53,10 +57,6 @@ def refusal(field: str, **members: Any) -> Golden:
     return refuses("openai_chat", body(**members), field)
 
 
-def spoken(*parts: Any) -> Prompt:
-    return asked(HI, Turn("assistant", parts))
-
-
 def silent(prompt: Prompt, without: Prompt, *, model: str = "deepseek-chat") -> Golden:
     return leaves_out("openai_chat", prompt, without, model=model)
 
@@ -73,6 +73,10 @@ def adjusts(name: str, members: dict[str, Any], expected: dict[str, Any]) -> Gol
 
 def said(content: Any, **members: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": content, **members}
+
+
+def function(name: str, **members: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, **members}}
 
 
 def call(call_id: str) -> dict[str, Any]:
@@ -135,15 +139,20 @@ GOLDENS: Goldens = {
     "sealed": silent(spoken(Thinking("t", SEALED), Text("a")), spoken(Text("a"))),
     "thinking": silent(spoken(Thinking("t"), Text("a")), spoken(Text("a")), model="gpt-5"),
     "reasoning.shown": silent(asked(reasoning=Reasoning(shown=True)), asked()),
+    "reasoning.effort": sends(
+        asked(reasoning=Reasoning(False)), "reasoning.effort", model="gpt-5", reasoning_effort="minimal"
+    ),
     "reasoning.budget": sends(asked(reasoning=Reasoning(budget=5000)), reasoning_effort="medium"),
     "tool_result.error": silent(
-        asked(Turn("user", (Result("c1", (Text("r"),), error=True),))),
-        asked(Turn("user", (Result("c1", (Text("r"),)),))),
+        resulting(error=True),
+        resulting(),
     ),
     "tool_result.media": sends(
-        asked(SHOWN),
+        asked(HI, Turn("assistant", (Call("c1", "f"),)), SHOWN),
         "tool_result.media",
         messages=[
+            HELLO,
+            said(None, tool_calls=[call("c1")]),
             result("c1", "The result is shown in the next message."),
             {
                 "role": "user",
@@ -153,6 +162,10 @@ GOLDENS: Goldens = {
                 ],
             },
         ],
+    ),
+    "tools[].name": sends(
+        asked(tools=(Tool("fs.read"),)),
+        tools=[function("fs_u2e_read", parameters=NOTHING)],
     ),
     "tools[].custom": sends(
         asked(tools=(Tool("f", custom=True),)),
@@ -180,6 +193,7 @@ GOLDENS: Goldens = {
     "unanswered": sends(
         spoken(Call("c1", "f")), messages=[HELLO, said(None, tool_calls=[call("c1")]), result("c1", UNANSWERED)]
     ),
+    "results without a call": orphaned("openai_chat"),
     "document.text": sends(
         asked(Turn("user", (Document("text/plain", text="t", name="n"),))), messages=[HELLO | {"content": "t"}]
     ),

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.translation.arguments import of_object
 from gateway.translation.openai_chat import SPEECH
 from gateway.translation.prompt import (
     Audio,
@@ -61,7 +62,7 @@ def _mixed(parts: list[Any]) -> bool:
     return not all(isinstance(part, Text) for part in parts)
 
 
-tools = st.builds(Tool, names, st.none() | words, objects, st.none() | st.booleans())
+tools = st.builds(Tool, names, st.none() | words, objects.map(of_object), st.none() | st.booleans())
 formats = st.just(Format("json")) | st.builds(
     lambda schema, name, about, strict: Format("schema", schema, name, about, strict),
     objects,
@@ -143,14 +144,17 @@ models = st.sampled_from(["deepseek-chat", "gpt-4o", "gpt-5"])
 def test_any_history_becomes_one_that_chat_upstreams_take(past, model, system):
     built = SPEECH.build(Prompt("m", tuple(past), tuple(system)), Limits(model))
     messages = json.loads(built.body)["messages"]
+    asked: set[str] = set()
     unanswered: set[str] = set()
     for message in messages:
         if message["role"] == "tool":
+            assert message["tool_call_id"] in asked, "a result stands right after its call"
             unanswered.discard(message["tool_call_id"])
             assert isinstance(message["content"], str)
             continue
         assert not unanswered, "a call has its result right after it"
-        unanswered = {call["id"] for call in message.get("tool_calls", ())}
+        asked = {call["id"] for call in message.get("tool_calls", ())}
+        unanswered = {*asked}
         assert message["content"] is not None or message["tool_calls"]
         assert all(len(each) <= 40 for each in unanswered)
         if message["role"] != "user":

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.protocols.openai_responses import ENDPOINTS
+from gateway.translation.arguments import of_object
 from gateway.translation.openai_responses import SPEECH
 from gateway.translation.openai_responses.losses import TO_ACCOUNTS
 from gateway.translation.prompt import (
@@ -246,7 +247,7 @@ def exchanges(draw: st.DrawFn, number: int) -> list[Turn]:
     return [*turns, Turn("user", (*answers, *draw(shown)))]
 
 
-tools = st.builds(Tool, names, st.none() | texts, objects, st.booleans()) | st.builds(
+tools = st.builds(Tool, names, st.none() | texts, objects.map(of_object), st.booleans()) | st.builds(
     Tool, names, st.none() | texts, custom=st.just(True)
 )
 maybe = st.none() | st.floats(0, 1)

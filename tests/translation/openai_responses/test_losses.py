@@ -6,10 +6,10 @@ from gateway.protocols.codec import Usage
 from gateway.translation.events import Begun, Closed, Delta, Ended, Opened
 from gateway.translation.prompt import (
     Audio,
+    Call,
     Document,
     Prompt,
     Reasoning,
-    Result,
     Sealed,
     Text,
     Thinking,
@@ -17,7 +17,6 @@ from gateway.translation.prompt import (
     Turn,
 )
 from tests.translation.golden import (
-    HI,
     Golden,
     Goldens,
     asked,
@@ -25,10 +24,14 @@ from tests.translation.golden import (
     cannot,
     drops,
     leaves_out,
+    orphaned,
     parsed,
     refuses,
+    resulting,
     same,
     says,
+    spoken,
+    user,
     written,
 )
 
@@ -74,14 +77,6 @@ def sends(prompt: Prompt, *noted: str, most: int | None = None, **expected: Any)
 
 def without(prompt: Prompt, other: Prompt, *noted: str) -> Golden:
     return leaves_out(RESPONSES, prompt, other, *noted)
-
-
-def spoken(*parts: Any) -> Prompt:
-    return asked(HI, Turn("assistant", parts))
-
-
-def heard_by_user(*parts: Any) -> Prompt:
-    return asked(Turn("user", parts))
 
 
 def responded(*events: Any) -> Any:
@@ -158,7 +153,7 @@ GOLDENS: Goldens = {
     "context_management": dropped(context_management=[]),
     # To its accounts.
     "stop": cannot(RESPONSES, asked(stop=("x",)), "stop"),
-    "messages": cannot(RESPONSES, heard_by_user(Audio("audio/wav", "AAAA")), "messages"),
+    "messages": cannot(RESPONSES, user(Audio("audio/wav", "AAAA")), "messages"),
     "top_k": without(asked(top_k=0), asked(), "top_k"),
     "seed": without(asked(seed=0), asked(), "seed"),
     "presence_penalty": without(asked(presence_penalty=0.0), asked(), "presence_penalty"),
@@ -170,16 +165,27 @@ GOLDENS: Goldens = {
     "user": sends(asked(user=LONG), "user", user="c4bed20069c5205e2a284af0d43de3263a5f8abe3806dbaf"),
     "metadata": sends(asked(metadata={"a": "b", "c": 1}), "metadata", metadata={"a": "b"}),
     "service_tier": without(asked(service_tier="batch"), asked(), "service_tier"),
+    "reasoning": builds(
+        RESPONSES, asked(reasoning=Reasoning(True)), {"reasoning": None, "include": None}, "reasoning", model="gpt-4.1"
+    ),
+    "reasoning.effort": builds(
+        RESPONSES,
+        asked(reasoning=Reasoning(True, "xhigh")),
+        {"reasoning": {"effort": "high"}},
+        "reasoning.effort",
+        model="o3",
+    ),
     "reasoning.budget": sends(asked(reasoning=Reasoning(budget=5000)), reasoning={"effort": "medium"}),
-    "cache_control": without(heard_by_user(Text("a", {"type": "ephemeral"})), heard_by_user(Text("a"))),
+    "cache_control": without(user(Text("a", {"type": "ephemeral"})), user(Text("a"))),
     "thinking": without(spoken(Thinking("t", Sealed("anthropic", "x")), Text("a")), spoken(Text("a"))),
-    "is_error": without(heard_by_user(Result("c", (Text("r"),), error=True)), heard_by_user(Result("c", (Text("r"),)))),
+    "is_error": without(resulting(error=True), resulting()),
+    "results without a call": orphaned(RESPONSES),
     "document text": sends(
-        heard_by_user(Document("text/plain", text="t", name="n")),
+        user(Document("text/plain", text="t", name="n")),
         input=[output("user", {"type": "input_text", "text": "n\n\nt"})],
     ),
     "document.name": sends(
-        heard_by_user(Document("application/pdf", "AAAA"), Document(url="https://a/b", name="n")),
+        user(Document("application/pdf", "AAAA"), Document(url="https://a/b", name="n")),
         input=[
             output(
                 "user",
@@ -194,6 +200,14 @@ GOLDENS: Goldens = {
     ),
     "reasoning.shown": without(
         asked(reasoning=Reasoning(True, "low", shown=False)), asked(reasoning=Reasoning(True, "low"))
+    ),
+    "tools[].name": sends(
+        spoken(Call("c", "fs.read")),
+        input=[
+            output("user", {"type": "input_text", "text": "hi"}),
+            {"type": "function_call", "call_id": "c", "name": "fs_u2e_read", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c", "output": "No result was given for this call."},
+        ],
     ),
     "tools[].schema": sends(
         asked(tools=(Tool("f", strict=True),)),

@@ -33,14 +33,20 @@ def test_names(namespace, name, plain):
     assert apart(plain) == (namespace, name)
 
 
-@pytest.mark.parametrize("name", ["_-_", "a_-_", "exec"])
+@pytest.mark.parametrize("name", ["_-_", "a_-_", "_-_a", "_-_-_", "exec"])
 def test_a_name_is_never_taken_away(name):
     assert apart(name) == (None, name)
+    assert flat(None, name) == name
 
 
 @given(st.none() | names.filter(separable), names)
 def test_every_name_comes_back(namespace, name):
     assert apart(flat(namespace, name)) == (namespace, name)
+
+
+@given(names)
+def test_every_name_of_another_protocol_comes_back(name):
+    assert flat(*apart(name)) == name
 
 
 @pytest.mark.parametrize("namespace", ["", "_-_", "a_-_b", "a_-", "_-"])
