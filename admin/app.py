@@ -8,6 +8,7 @@ from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
+from admin import methods, queries
 from admin.api.accounts import AccountController
 from admin.api.audit import AuditController
 from admin.api.captures import CaptureController
@@ -29,6 +30,7 @@ from admin.api.usage import UsageController
 from admin.api.users import UserController
 from admin.api.webhooks import WebhookController
 from admin.auth import Authenticate, permitted
+from admin.bodies import Received
 from admin.deps import DEPENDENCIES
 from admin.docs import configured
 from admin.edge import Edge
@@ -76,10 +78,12 @@ def create_app(settings: Settings, resources: Resources | None = None) -> Litest
             yield
 
     app = Litestar(
-        [Router("/admin/v1", route_handlers=CONTROLLERS), health],
+        [Router("/admin/v1", route_handlers=CONTROLLERS, guards=[queries.check]), health],
         dependencies=DEPENDENCIES,
         middleware=[Authenticate()],
         guards=[permitted],
+        request_class=Received,
+        before_request=methods.answer,
         exception_handlers={HTTPException: respond, Exception: respond},
         lifespan=[lifespan],
         request_max_body_size=BODY_LIMIT,
@@ -87,5 +91,6 @@ def create_app(settings: Settings, resources: Resources | None = None) -> Litest
         logging_config=None,
         debug=False,
     )
+    app.state.query_parameters = queries.known(app)
     app.asgi_handler = cast("Any", Edge(app.asgi_handler, settings))
     return app

@@ -66,6 +66,8 @@ def permitted(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRoute
     """The guard of every route."""
     if handler.opt.get("public"):
         return
+    if connection.scope.get("method") == "OPTIONS":
+        return  # the methods of a path, for whoever is let in
     caller: Caller = connection.scope["auth"]
     if caller.must_change_password and not handler.opt.get("with_one_time_password"):
         raise Problem(403, "password_change_required", "change the one-time password first: POST /admin/v1/me/password")
@@ -106,11 +108,17 @@ async def _bootstrap(request: Request[Any, Any, Any], session: AsyncSession) -> 
     first = (await session.execute(select(m.User.created_at).order_by(m.User.created_at).limit(1))).scalar_one_or_none()
     if first is not None and datetime.now(UTC) - first > BOOTSTRAP_LIFETIME:
         return None
-    if await audit.happened(session, PASSWORD_SET):
+    if await audit.happened(session, PASSWORD_SET) or await _entered(session):
         return None
     owner = select(m.User.id).where(m.User.root).order_by(m.User.created_at).limit(1)
     user_id = (await session.execute(owner)).scalar_one_or_none()
     return Caller(actor=_actor(request, "bootstrap"), user_id=user_id, root=True, scopes=("*:*",))
+
+
+async def _entered(session: AsyncSession) -> bool:
+    """Whether a user has logged in with a password that lasts: one that was given with the user is set by then."""
+    lasting = select(m.User.id).where(m.User.last_login_at.is_not(None), ~m.User.one_time).limit(1)
+    return (await session.execute(lasting)).first() is not None
 
 
 async def _by_cookie(request: Request[Any, Any, Any], resources: Resources, cookie: str) -> Caller | None:

@@ -12,6 +12,9 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
+from admin.answers import completed
+from admin.sessions import COOKIE
+
 _PAGE = (Path(__file__).parent / "page.html").read_text()
 
 
@@ -33,6 +36,11 @@ class Page(OpenAPIRenderPlugin):
         return _PAGE.encode()
 
 
+class Document(JsonRenderPlugin):
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, completed(request.app, openapi_schema))
+
+
 def _finish(response: Response[Any]) -> Response[Any]:
     """The framework's own page for unknown paths is a problem here as everywhere."""
     if response.status_code == 404:
@@ -49,9 +57,23 @@ def configured() -> OpenAPIConfig:
         openapi_router=Router(
             "/admin", route_handlers=[], opt={"public": True}, include_in_schema=False, after_request=_finish
         ),
-        render_plugins=[Page(path="/docs"), JsonRenderPlugin(media_type=MediaType.JSON)],
+        render_plugins=[Page(path="/docs"), Document(media_type=MediaType.JSON)],
         security=[{"token": []}],
         components=Components(
-            security_schemes={"token": SecurityScheme(type="http", scheme="bearer", description="pgadm_…")}
+            security_schemes={
+                "token": SecurityScheme(type="http", scheme="bearer", description="pgadm_…"),
+                "cookie": SecurityScheme(
+                    type="apiKey",
+                    name=COOKIE,
+                    security_scheme_in="cookie",
+                    description="POST /admin/v1/session sets it",
+                ),
+                "csrf": SecurityScheme(
+                    type="apiKey",
+                    name="X-CSRF-Token",
+                    security_scheme_in="header",
+                    description="`csrf_token` of the log-in: with the cookie, on all that changes something",
+                ),
+            }
         ),
     )

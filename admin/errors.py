@@ -42,6 +42,8 @@ _UNIQUE = {
     "uq_users_email": "email",
     "uq_webhooks_tenant_id_name": "name",
 }
+#: What the framework says when nothing was sent where a body is needed.
+_NO_BODY = [{"message": "'data'", "key": "data", "source": "body"}]
 _NAMED = re.compile(r"(?:unknown|required) field `([^`]+)`")
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 
@@ -69,9 +71,14 @@ def as_problem(error: Exception) -> Problem:
         errors = [FieldError(error.field, error.message)] if error.field else []
         return Problem(status, code, error.message, errors=errors)
     if isinstance(error, ValidationException):
+        if error.extra == _NO_BODY:
+            return Problem(400, "invalid_request", "a JSON body is needed")
         return Problem(400, "invalid_request", "the request is not valid", errors=_fields(error.extra))
     if isinstance(error, UnicodeDecodeError):
         return Problem(400, "invalid_request", "the body is not UTF-8")
+    if isinstance(error, RecursionError):
+        # Only what comes from outside is nested without end: a body, or JSON text within one.
+        return Problem(400, "invalid_request", "the request is nested too deeply")
     if isinstance(error, HTTPException) and error.status_code in _HTTP:
         code, detail = _HTTP[error.status_code]
         allow = (error.headers or {}).get("allow")

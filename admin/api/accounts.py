@@ -9,7 +9,8 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET
 
 from admin import checks, probe, trail
-from admin.deps import Asking, Database, Holding, Part, Within
+from admin.caller import Caller
+from admin.deps import Asking, Database, Holding, Part, Within, transaction
 from admin.resources import Resources
 from admin.schemas.accounts import AccountDraft, AccountPatch, AccountView, TestAsked, TestResult, view
 from admin.schemas.page import Page, given, named, page
@@ -169,10 +170,15 @@ class AccountController(Controller):
 
     @post("/{account_id:str}/test", opt={"permission": "accounts:write"}, status_code=200)
     async def test(
-        self, reach: Within, resources: Holding, account_id: FromPath[str], data: JSONBody[TestAsked | None] = None
+        self,
+        caller: Asking,
+        reach: Within,
+        resources: Holding,
+        account_id: FromPath[str],
+        data: JSONBody[TestAsked | None] = None,
     ) -> TestResult:
         """One real cheap request, past the pool. The upstream's words are cut to 500 characters, without secrets."""
-        return await _tested(resources, reach, account_id, data.model if data else None)
+        return await _tested(resources, caller, reach, account_id, data.model if data else None)
 
 
 _ON: dict[str, Any] = {"enabled": True}
@@ -205,7 +211,7 @@ def _meant(account: m.Account, data: AccountPatch) -> dict[str, Any]:
     return values
 
 
-async def _tested(resources: Resources, reach: Reach, account_id: str, model: str | None) -> TestResult:
+async def _tested(resources: Resources, caller: Caller, reach: Reach, account_id: str, model: str | None) -> TestResult:
     """No transaction is open while the upstream is asked."""
     async with resources.database() as session:
         row = await accounts.find(session, reach, account_id)
@@ -218,4 +224,8 @@ async def _tested(resources: Resources, reach: Reach, account_id: str, model: st
             account = await resources.renewals.fresh(account)
         except NotRenewed as error:
             raise Conflict(f"the credentials cannot be renewed: {error}", "credentials") from None
-    return await probe.run(resources.upstream, platform, account, model or next(iter(known_models(account)), recent))
+    result = await probe.run(resources.upstream, platform, account, model or next(iter(known_models(account)), recent))
+    done: dict[str, Any] = {"ok": result.ok, "status": result.status, "model": result.model}
+    async with transaction(resources) as session:
+        await trail.note(session, caller, "accounts.test", row.id, tenant_id=row.tenant_id, after=done)
+    return result

@@ -6,7 +6,7 @@ from typing import Any
 from litestar import Controller, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from admin import checks, trail
+from admin import checks, narrowing, trail
 from admin.deps import Asking, Database, Holding, Part, Within
 from admin.schemas.keys import Disabling, KeyDraft, KeyPatch, KeyView, Rotation, view
 from admin.schemas.page import Page, given, named, page
@@ -66,12 +66,15 @@ class KeyController(Controller):
     async def change(
         self, session: Database, caller: Asking, reach: Within, key_id: FromPath[str], data: JSONBody[KeyPatch]
     ) -> KeyView:
+        """Members narrow their keys and do not widen them: platforms, models, addresses, clients, expiry."""
         key = await keys.find(session, reach, key_id, lock=True)
         values = given(data)
         caller.require_writable("keys", key.tenant_id, values)
         checks.key_platforms(values.get("platforms") or [])
         before = view(key)
         await keys.change(session, key, values)
+        if reach.owns_only(key.tenant_id):
+            narrowing.require_narrower(before, view(key))
         await trail.note(
             session, caller, "keys.change", key.id, tenant_id=key.tenant_id, before=before, after=view(key)
         )
@@ -86,7 +89,9 @@ class KeyController(Controller):
 
     @post("/{key_id:str}/restore", opt={"permission": "keys:write"}, status_code=200)
     async def restore(self, session: Database, caller: Asking, reach: Within, key_id: FromPath[str]) -> KeyView:
+        """Not for members: an operator's deletion is not theirs to take back."""
         key = await keys.find(session, reach, key_id, lock=True, deleted=True)
+        caller.require_writable("keys", key.tenant_id, ["enabled"])
         await keys.restore(session, key)
         await trail.note(session, caller, "keys.restore", key.id, tenant_id=key.tenant_id, after=view(key))
         return view(key)

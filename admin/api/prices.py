@@ -86,7 +86,12 @@ class PriceController(Controller):
         ]
         return UnpricedList(shown, len(found) > limit)
 
-    @post("/import", opt={"permission": "prices:write"}, status_code=200, request_max_body_size=IMPORT_LIMIT)
+    @post(
+        "/import",
+        opt={"permission": "prices:write", "reads": "LiteLLM's model_prices_and_context_window.json"},
+        status_code=200,
+        request_max_body_size=IMPORT_LIMIT,
+    )
     async def take(
         self,
         session: Database,

@@ -8,7 +8,8 @@ from litestar import Controller, Request, Response, delete, post
 from litestar.datastructures import Cookie
 from litestar.params import JSONBody
 
-from admin.deps import Asking, Holding
+from admin import trail
+from admin.deps import Asking, Database, Holding
 from admin.problem import Problem
 from admin.resources import Resources
 from admin.schemas.people import Login, LoginView, own_view
@@ -18,12 +19,15 @@ from gateway.core import models as m
 from gateway.core.services import audit, users
 from gateway.core.services.audit import Actor
 
+LOGIN_LIMIT = 128 << 10
+"""Bytes. It is the one body that is read for whoever asks: looking through it costs little."""
+
 
 class SessionController(Controller):
     path = "/session"
     tags = ("session",)
 
-    @post(opt={"public": True}, status_code=200)
+    @post(opt={"public": True}, status_code=200, request_max_body_size=LOGIN_LIMIT)
     async def log_in(
         self, request: Request[Any, Any, Any], resources: Holding, data: JSONBody[Login]
     ) -> Response[LoginView]:
@@ -44,8 +48,11 @@ class SessionController(Controller):
         )
 
     @delete(opt={"permission": "me:write", "with_one_time_password": True})
-    async def log_out(self, request: Request[Any, Any, Any], resources: Holding, caller: Asking) -> Response[None]:
+    async def log_out(
+        self, request: Request[Any, Any, Any], session: Database, resources: Holding, caller: Asking
+    ) -> Response[None]:
         if caller.session is not None:
+            await trail.note(session, caller, "session.delete", caller.session.user_id)
             await resources.sessions.close(caller.session)
         secure = bool(request.scope["state"].get("https"))
         return Response(None, status_code=204, cookies=[_cookie("", 0, secure=secure)])

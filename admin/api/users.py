@@ -1,7 +1,5 @@
 """Users: root has all of them, an owner those of the tenants that they own."""
 
-from typing import Any
-
 from litestar import Controller, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, UnsetType
@@ -15,7 +13,7 @@ from admin.schemas.page import Page, given, named, page
 from admin.schemas.people import RoleGiven, RoleView, UserDraft, UserPatch, UserView, user_view
 from gateway.core import models as m
 from gateway.core.services import tenants, users
-from gateway.core.services.failures import Denied, Invalid
+from gateway.core.services.failures import Denied, Invalid, Missing
 from gateway.core.services.reach import Reach
 
 
@@ -110,8 +108,14 @@ def _tenant(user: m.User, reach: Reach) -> str | None:
 
 
 async def _checked_roles(session: AsyncSession, reach: Reach, given_roles: list[RoleGiven]) -> list[users.Role]:
-    found: list[Any] = [await tenants.find(session, reach, role.tenant_id) for role in given_roles]
-    return [users.Role(tenant.id, role.role.value) for tenant, role in zip(found, given_roles, strict=True)]
+    found: list[users.Role] = []
+    for at, role in enumerate(given_roles):
+        try:
+            tenant = await tenants.find(session, reach, role.tenant_id)
+        except Missing:
+            raise Invalid("no such tenant", f"roles[{at}].tenant_id") from None
+        found.append(users.Role(tenant.id, role.role.value))
+    return found
 
 
 async def _new_password(

@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from admin.schemas.page import Moment, Name, Text, Word, at, stamp
 from gateway.core import models as m
 from gateway.core.domain import Probe, Strategy, Timeouts
+from gateway.core.limits import written
 
 Words = Annotated[list[Word], Meta(max_length=1000)]
 Priority = Annotated[int, Meta(ge=1, le=100)]
@@ -149,7 +150,7 @@ def view(account: m.Account) -> AccountView:
         priority=account.priority,
         weight=account.weight,
         max_concurrency=account.max_concurrency,
-        limits=account.limits,
+        limits=written(account.limits),
         enabled=account.enabled,
         draining=account.draining,
         proxy_id=account.proxy_id,

@@ -9,6 +9,7 @@ from admin.schemas.page import Moment, Word, at, stamp
 from admin.schemas.usage import Totals
 from gateway.core import models as m
 from gateway.core.domain import OnDisconnect
+from gateway.core.limits import written
 
 Words = Annotated[list[Word], Meta(max_length=1000)]
 Metadata = Annotated[dict[str, Any], Meta(max_length=100)]
@@ -116,7 +117,7 @@ def view(key: m.Key, usage: Totals | UnsetType = UNSET, secret: str | UnsetType 
         platforms=key.platforms,
         models=key.models,
         groups=key.groups,
-        limits=key.limits,
+        limits=written(key.limits),
         pools=key.pools,
         account_id=key.account_id,
         allowed_ips=key.allowed_ips,

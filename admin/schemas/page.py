@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import fields
 
+from gateway.core.limits import written
 from gateway.core.services.failures import Invalid
 from gateway.core.services.rows import Slice
 
@@ -47,9 +48,12 @@ def at(moment: datetime) -> str:
 
 
 def given(body: Struct, *, leaving: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """The members that a body has, by name."""
+    """The members that a body has, by name; limits as they are stored."""
     read = {info.name: getattr(body, info.name) for info in fields(body)}
-    return {name: value for name, value in read.items() if value is not UNSET and name not in leaving}
+    values = {name: value for name, value in read.items() if value is not UNSET and name not in leaving}
+    if values.get("limits") is not None:
+        values["limits"] = written(values["limits"])
+    return values
 
 
 def named(values: Mapping[str, Any]) -> dict[str, Any]:

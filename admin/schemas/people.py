@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from admin.permissions import Role
 from admin.schemas.page import Moment, Name, Word, at, stamp
 from gateway.core import models as m
+from gateway.core.limits import written
 
 Password = Annotated[str, Meta(min_length=8, max_length=1024)]
 Presented = Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -163,7 +164,7 @@ def tenant_view(tenant: m.Tenant) -> TenantView:
     return TenantView(
         id=tenant.id,
         name=tenant.name,
-        limits=tenant.limits,
+        limits=written(tenant.limits),
         enabled=tenant.enabled,
         public_lists=tenant.public_lists,
         capture=tenant.capture,
@@ -183,7 +184,7 @@ def user_view(user: m.User, roles: list[RoleView], password: str | UnsetType = U
         root=user.root,
         enabled=user.enabled,
         roles=roles,
-        limits=user.limits,
+        limits=written(user.limits),
         totp=user.totp_secret is not None,
         must_change_password=user.one_time,
         last_login_at=stamp(user.last_login_at),

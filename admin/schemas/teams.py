@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from admin.schemas.page import Name, Word, at
 from admin.schemas.people import Limits
 from gateway.core import models as m
+from gateway.core.limits import written
 
 Members = Annotated[list[Word], Meta(max_length=1000)]
 
@@ -42,7 +43,7 @@ def team_view(team: m.Team) -> TeamView:
         tenant_id=team.tenant_id,
         name=team.name,
         user_ids=sorted(member.user_id for member in team.members),
-        limits=team.limits,
+        limits=written(team.limits),
         created_at=at(team.created_at),
         updated_at=at(team.updated_at),
     )

@@ -178,6 +178,15 @@ def shown(limit: Limit, amount: int) -> int | str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def written(items: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A stored list as it is stored and shown: a budget's amount is a decimal string, also where a whole number was
+    given. What is wrong stays so, for `parse` to name."""
+    return [
+        {**item, "max": str(item["max"])} if item.get("type") == "budget" and type(item.get("max")) is int else {**item}
+        for item in items
+    ]
+
+
 def describe(limit: Limit) -> dict[str, Any]:
     """The limit as operators wrote it, for lists."""
     described: dict[str, Any] = {"type": limit.type, "max": shown(limit, limit.max), "scope": limit.scope}

@@ -84,11 +84,11 @@ async def _account(
     account = (await session.execute(same.order_by(m.Account.id).limit(1))).scalar_one_or_none()
     if account is None:
         account = await accounts.create(session, sealer, tenant, values, credentials)
-        await audit.record(session, _ACTOR, "account.create", account.id, tenant_id=tenant, after=values)
+        await audit.record(session, _ACTOR, "accounts.create", account.id, tenant_id=tenant, after=values)
     elif account.base_url != values.get("base_url"):
         before, after = {"base_url": account.base_url}, {"base_url": values.get("base_url")}
         await accounts.change(session, sealer, account, after)
-        await audit.record(session, _ACTOR, "account.change", account.id, tenant_id=tenant, before=before, after=after)
+        await audit.record(session, _ACTOR, "accounts.change", account.id, tenant_id=tenant, before=before, after=after)
 
 
 async def _key(session: AsyncSession, settings: Settings, tenant: str) -> str:
@@ -101,7 +101,7 @@ async def _key(session: AsyncSession, settings: Settings, tenant: str) -> str:
         return kept
     values = {"name": "sandbox", "platforms": ["*"], "models": _MODELS}
     key, secret = await keys.issue(session, settings.peppers, tenant, values)
-    await audit.record(session, _ACTOR, "key.create", key.id, tenant_id=tenant, after=values)
+    await audit.record(session, _ACTOR, "keys.create", key.id, tenant_id=tenant, after=values)
     # Before the commit: a file without its key is replaced next time, a key without its file would be lost.
     replace(path, secret.reveal())
     return secret.reveal()

@@ -51,6 +51,19 @@ async def test_the_bootstrap_token_works_until_a_user_has_set_a_password(new_set
             await by_token("GET /keys")
 
 
+async def test_a_log_in_with_a_password_that_was_given_ends_the_bootstrap_token(new_settings: Settings):
+    """With a one-time password it is not the end: who has it could not do anything yet."""
+    made = await bootstrap(new_settings)
+    assert made is not None
+    async with serving(new_settings) as url, Api(url, BOOTSTRAP) as root, Api(url) as browser:
+        given = {"email": "given@example.com", "password": "given by root"}
+        await root("POST /users", given, expect=201)
+        await browser("POST /session", {"email": made[0], "password": made[1]})
+        await root("GET /keys")
+        await browser("POST /session", given)
+        await root("GET /keys", expect=401)
+
+
 async def test_the_bootstrap_token_works_for_a_day(new_settings: Settings):
     async with serving(new_settings) as url, open_resources(new_settings) as resources, Api(url, BOOTSTRAP) as root:
         await root("POST /users", {"email": "first@example.com"}, expect=201)
@@ -65,6 +78,15 @@ async def test_without_the_setting_there_is_no_bootstrap_token(new_settings: Set
         for token in ("x", "None", BOOTSTRAP):
             answer = await api.http.get("/me", headers={"authorization": f"Bearer {token}"})
             assert answer.status_code == 401
+
+
+async def test_whoever_is_let_in_is_told_the_methods_of_a_path(root: Api, browser: Browser):
+    await browser.user("options@example.com")
+    await browser.enter("options@example.com")
+    del browser.http.headers["x-csrf-token"]
+    for api in (root.http, browser.http):
+        answer = await api.options("/keys")
+        assert (answer.status_code, answer.headers["allow"]) == (204, "GET, OPTIONS, POST")
 
 
 async def test_changes_by_cookie_need_the_csrf_token(browser: Browser):

@@ -38,6 +38,7 @@ class _Driver(Exception):
         (ConnectionRefusedError(CANARY), 503, "unavailable"),
         (TimeoutError(CANARY), 503, "unavailable"),
         (RuntimeError(CANARY), 500, "internal"),
+        (RecursionError(CANARY), 400, "invalid_request"),
         (OperationalError(CANARY, {}, _Driver(None)), 503, "unavailable"),
         (DBAPIError(CANARY, {}, _Driver("57014")), 503, "unavailable"),
         (DBAPIError(CANARY, {}, _Driver("22021")), 400, "invalid_request"),
@@ -84,6 +85,12 @@ async def test_what_is_wrong_is_a_problem(root: Api, method: str, path: str, con
     body = answer.json()
     assert set(body) == {"type", "title", "status", "detail", "code", "errors", "request_id"}
     assert (body["status"], body["code"], body["request_id"]) == (status, code, answer.headers["x-request-id"])
+
+
+@pytest.mark.parametrize("act", ["POST /keys", "DELETE /me/totp", "POST /session", "POST /accounts/oauth/start"])
+async def test_a_body_that_is_missing_is_asked_for(root: Api, act: str):
+    problem = await root(act, expect=400)
+    assert (problem["detail"], problem["errors"]) == ("a JSON body is needed", [])
 
 
 async def test_a_wrong_method_is_told_the_right_ones(root: Api):

@@ -57,6 +57,9 @@ async def test_an_account_is_tested_by_a_real_request(root: Api, upstream: Upstr
     head, _, body = upstream.read.partition(b"\r\n\r\n")
     assert head.startswith(b"POST /v1/messages HTTP/1.1") and SECRET.encode() in head
     assert json.loads(body)["model"] == "theirs"
+    (noted, _) = (await root("GET /audit", target=made["id"]))["data"]
+    assert noted["action"] == "accounts.test" and noted["tenant_id"] == made["tenant_id"]
+    assert noted["after"] == {"ok": result["ok"], "status": result["status"], "model": result["model"]}
     result = await root(f"POST /accounts/{made['id']}/test", {"model": "claude-x"})
     assert json.loads(upstream.read.partition(b"\r\n\r\n")[2])["model"] == "claude-x" == result["model"]
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.domain import Limit, Period
-from gateway.core.limits import InvalidLimit, all_of, describe, parse, shown, window
+from gateway.core.limits import InvalidLimit, all_of, describe, parse, shown, window, written
 
 MINUTE = {"type": "requests", "per": "minute", "max": 60}
 
@@ -200,6 +200,22 @@ def test_money_that_is_shown_reads_as_the_same(nano: int) -> None:
     assert isinstance(written, str)
     assert "e" not in written.lower()
     assert parse([{**BUDGET, "max": written}])[0].max == nano
+
+
+def test_a_list_is_written_with_its_budgets_as_decimal_strings() -> None:
+    items = [MINUTE, {**BUDGET, "max": 20}, {**BUDGET, "max": "0.50"}, CONCURRENCY]
+    assert written(items) == [MINUTE, {**BUDGET, "max": "20"}, {**BUDGET, "max": "0.50"}, CONCURRENCY]
+    assert items[1]["max"] == 20, "what was given is not changed"
+    wrong: list[dict[str, Any]] = [
+        {},
+        {"type": []},
+        {"type": "budget"},
+        {**BUDGET, "max": True},
+        {**BUDGET, "max": 1.5},
+    ]
+    assert written(wrong) == wrong
+    with pytest.raises(InvalidLimit, match="money"):
+        parse(written([{**BUDGET, "max": -1}]))
 
 
 def test_of_other_types_numbers_are_shown() -> None:

@@ -65,6 +65,8 @@ async def test_a_second_start_finds_what_the_first_made(settings: Settings):
     assert other is not None
     assert other != secret
     assert await rows(settings, "SELECT DISTINCT actor FROM audit") == [("system",)]
+    noted = "SELECT DISTINCT action FROM audit ORDER BY 1"
+    assert await rows(settings, noted) == [("accounts.change",), ("accounts.create",), ("keys.create",)]
 
 
 async def test_offers_become_accounts_without_a_sandbox(settings: Settings):

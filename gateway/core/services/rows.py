@@ -45,7 +45,7 @@ def filter_id(value: str, prefix: str, field: str) -> str:
     try:
         return f"{prefix}_{uuid_of(value, prefix)}"
     except ValueError:
-        raise Invalid(f"not a {prefix}_… id", field) from None
+        raise Invalid(f"not {'an' if prefix[0] == 'a' else 'a'} {prefix}_… id", field) from None
 
 
 def matching(q: str | None, *columns: InstrumentedAttribute[str]) -> list[ColumnElement[bool]]:

@@ -236,6 +236,86 @@ async def test_members_have_their_own_keys_and_no_others(north: Tenant):
     await operator("POST /keys", {**DRAFT, "price_multiplier": "0"}, expect=403)
 
 
+@pytest.mark.parametrize("who", ["operator", "member"])
+async def test_members_do_not_bring_back_what_was_deleted(north: Tenant, who: str):
+    member = north.as_("member")
+    key = await member("POST /keys", DRAFT, expect=201)
+    await north.as_(who)(f"DELETE /keys/{key['id']}", expect=204)
+    await member(f"POST /keys/{key['id']}/restore", expect=403)
+    await member(f"GET /keys/{key['id']}", expect=404)
+    assert (await north.as_("operator")(f"POST /keys/{key['id']}/restore"))["id"] == key["id"]
+    await member(f"GET /keys/{key['id']}")
+
+
+async def test_members_narrow_their_keys_and_do_not_widen_them(north: Tenant):
+    member, operator = north.as_("member"), north.as_("operator")
+    path = f"/keys/{(await member('POST /keys', DRAFT, expect=201))['id']}"
+    narrow = {
+        "models": ["sandbox-e*"],
+        "platforms": ["claude"],
+        "allowed_ips": ["10.0.0.0/8"],
+        "allowed_clients": ["claude-cli/*"],
+        "expires_at": "2040-01-01T00:00:00Z",
+    }
+    narrowed = await operator(f"PATCH {path}", narrow)
+    wide = {
+        "models": ["*"],
+        "platforms": ["*"],
+        "allowed_ips": None,
+        "allowed_clients": [],
+        "expires_at": None,
+    }
+    for field, value in wide.items():
+        problem = await member(f"PATCH {path}", {"name": "wider", field: value}, expect=403)
+        assert [error["field"] for error in problem["errors"]] == [field]
+    await member(f"PATCH {path}", {"expires_at": "2041-01-01T00:00:00Z"}, expect=403)
+    kept = await member(f"GET {path}")
+    assert {name: kept[name] for name in ("name", *narrow)} == {name: narrowed[name] for name in ("name", *narrow)}
+    less = {"models": ["sandbox-echo"], "allowed_ips": ["10.1.0.0/16"], "expires_at": "2039-01-01T00:00:00.000Z"}
+    changed = await member(f"PATCH {path}", {"name": "mine", "tags": ["t"], **less})
+    assert {name: changed[name] for name in less} == less
+    assert (await operator(f"PATCH {path}", wide))["models"] == ["*"]
+
+
+async def test_a_budget_is_stored_and_shown_as_a_decimal_string(root: Api, resources: Resources):
+    budget = {"type": "budget", "per": "day", "max": 20}
+    counted = {"type": "requests", "per": "day", "max": 20}
+    key = await root("POST /keys", {**DRAFT, "limits": [budget, counted]}, expect=201)
+    assert [limit["max"] for limit in key["limits"]] == ["20", 20]
+    changed = await root(
+        f"PATCH /keys/{key['id']}", {"limits": [counted, {**budget, "max": "0.50"}, {**budget, "max": 0}]}
+    )
+    assert [limit["max"] for limit in changed["limits"]] == [20, "0.50", "0"]
+    async with resources.database() as session:
+        stored = await session.scalar(select(m.Key.limits).where(m.Key.id == key["id"]))
+    assert stored == changed["limits"]
+    standing = (await root(f"GET /keys/{key['id']}/limits"))["data"]
+    assert [limit["max"] for limit in standing if limit["scope"] == "key"] == [20, "0.5", "0"]
+
+
+async def test_a_budget_that_was_stored_as_a_number_is_shown_as_a_string(root: Api, resources: Resources):
+    key = await root("POST /keys", DRAFT, expect=201)
+    async with resources.database.begin() as session:
+        row = await session.get_one(m.Key, key["id"])
+        row.limits = [{"type": "budget", "per": "day", "max": 20}]
+    assert (await root(f"GET /keys/{key['id']}"))["limits"][0]["max"] == "20"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/accounts", {"platform": "ollama", "base_url": "http://127.0.0.1:11434"}),
+        ("/teams", {}),
+        ("/tenants", {}),
+        ("/users", {"email": "budget@example.com"}),
+    ],
+)
+async def test_so_are_the_budgets_of_others(root: Api, path: str, body: dict[str, Any]):
+    limits = [{"type": "budget", "per": "day", "max": 7}]
+    made = await root(f"POST {path}", {"name": "of a budget", **body, "limits": limits}, expect=201)
+    assert made["limits"][0]["max"] == (await root(f"GET {path}/{made['id']}"))["limits"][0]["max"] == "7"
+
+
 async def test_every_change_is_in_the_audit_log(root: Api):
     key = await root("POST /keys", DRAFT, expect=201)
     await root(f"PATCH /keys/{key['id']}", {"name": "renamed"})

@@ -3,8 +3,9 @@
 import httpx
 import pytest
 
+from admin.api.session import LOGIN_LIMIT
 from admin.sessions import COOKIE, LIFETIME
-from tests.admin.conftest import PASSWORD, Api, Browser
+from tests.admin.conftest import PASSWORD, Api, Browser, Tenant
 
 pytestmark = pytest.mark.usefixtures("no_attempts_yet")
 
@@ -24,14 +25,21 @@ async def test_a_log_in_gives_a_cookie_that_scripts_and_other_sites_do_not_get(r
     assert (await root("GET /audit", target=user_id))["data"][0]["action"] == "session.create"
 
 
-async def test_a_session_that_was_ended_stays_ended(browser: Browser, url: str):
-    await browser.user("replay@example.com")
+async def test_a_session_that_was_ended_stays_ended(root: Api, browser: Browser, url: str):
+    user_id = await browser.user("replay@example.com")
     await browser.enter("replay@example.com")
     stolen = {"cookie": f"{COOKIE}={browser.http.cookies[COOKIE]}"}
     ended = await browser.http.delete("/session")
     assert ended.status_code == 204 and "max-age=0" in ended.headers["set-cookie"].lower()
     async with httpx.AsyncClient(base_url=f"{url}/admin/v1", trust_env=False, headers=stolen) as thief:
         assert (await thief.get("/me")).status_code == 401
+    (noted,) = (await root("GET /audit", target=user_id))["data"]
+    assert (noted["action"], noted["actor"], noted["address"]) == ("session.delete", user_id, "127.0.0.1")
+
+
+async def test_a_token_has_no_session_to_end(north: Tenant, root: Api):
+    await north.as_("viewer")("DELETE /session", expect=204)
+    assert (await root("GET /audit", action="session.delete", target=north.users["viewer"]["id"]))["data"] == []
 
 
 async def test_wrong_and_unknown_and_disabled_are_the_same_answer(browser: Browser):
@@ -65,3 +73,9 @@ async def test_what_cannot_be_is_refused_by_its_name(browser: Browser, more: dic
     body = {"email": "a@example.com", "password": PASSWORD, **more}
     answer = await browser.http.post("/session", json=body)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field or "remember")
+
+
+async def test_a_log_in_is_short(browser: Browser):
+    content = b'{"email":"' + b"x" * LOGIN_LIMIT + b'"}'
+    answer = await browser.http.post("/session", content=content, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")

@@ -30,11 +30,13 @@ async def test_nobody_grants_what_they_lack(north: Tenant, south: Tenant):
     email = "grant@north.test"
     problem = await owner("POST /users", {"email": email, "roles": [role(north, "viewer")], "root": True}, expect=403)
     assert problem["errors"][0]["field"] == "root"
-    await owner("POST /users", {"email": email, "roles": [role(south, "viewer")]}, expect=404)
+    foreign = await owner("POST /users", {"email": email, "roles": [role(south, "viewer")]}, expect=400)
+    assert [error["field"] for error in foreign["errors"]] == ["roles[0].tenant_id"]
     assert (await owner("POST /users", {"email": email}, expect=400))["errors"][0]["field"] == "roles"
     me = north.users["owner"]["id"]
     await owner(f"PATCH /users/{me}", {"root": True}, expect=403)
-    await owner(f"PATCH /users/{me}", {"roles": [role(north, "owner"), role(south, "owner")]}, expect=404)
+    foreign = await owner(f"PATCH /users/{me}", {"roles": [role(north, "owner"), role(south, "owner")]}, expect=400)
+    assert [error["field"] for error in foreign["errors"]] == ["roles[1].tenant_id"]
     await north.as_("operator")(f"PATCH /users/{me}", {"name": "x"}, expect=403)
     await north.as_("member")("GET /users", expect=403)
 

@@ -17,6 +17,9 @@ def test_what_is_no_id_names_nothing(text: str):
     with pytest.raises(Invalid) as raised:
         rows.filter_id(text, "key", "key_id")
     assert raised.value.field == "key_id"
+    assert raised.value.message == "not a key_… id"
+    with pytest.raises(Invalid, match="not an acct_… id"):
+        rows.filter_id(text, "acct", "account_id")
 
 
 def test_an_id_has_one_spelling():
