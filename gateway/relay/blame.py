@@ -92,6 +92,8 @@ def given_up(gate: Gate, exchange: Exchange, outcome: Outcome) -> GatewayError:
     verdict, status, failure = outcome.verdict, outcome.status, outcome.failure
     if isinstance(failure, TimedOut) or status in {408, 424, 504}:
         return UpstreamTimeout("The upstream did not answer in time.")
+    if isinstance(failure, Truncated | BadAnswer):
+        return UpstreamFailed("The upstream's answer was cut off, or cannot be read.")
     if failure is not None:
         return UpstreamFailed("The upstream could not be reached.")
     if verdict.reason == Ground.MODEL.value or (verdict.reason == "unmet" and status == 404):

@@ -1,5 +1,6 @@
 """Whose fault an attempt without an answer was: the account's, its proxy's, or nobody's."""
 
+import asyncio
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from gateway.platforms.network import NetworkFault
 from gateway.relay.blame import fault_of
 from gateway.upstream import BadAnswer, ConnectionBroken, DialFailed, Failure, TimedOut, Truncated
 from tests.relay.test_proxied import change, way
-from tests.relay.world import OK, Raw, World, code_of
+from tests.relay.world import OK, Raw, Said, World, code_of
 from tests.support.outbound import outbound
 
 ONE, TWO = "sk-blame-0001", "sk-blame-0002"
@@ -74,3 +75,19 @@ async def test_an_account_without_the_proxy_goes_on(world: World, raw: Raw) -> N
         assert (got.status_code, got.headers["x-poolgate-account"]) == (200, direct)
     row = await world.site.row(got.headers["x-request-id"])
     assert [one["account_id"] for one in row.attempts] == [direct]
+
+
+async def _mute(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [(b"no answer at all\r\n\r\n", "cannot be read"), (_mute, "could not be reached")],
+)
+async def test_what_the_client_is_told(world: World, raw: Raw, answer: Said, said: str) -> None:
+    await world.account(secret=ONE, base_url=raw.url)
+    raw.say(ONE, answer)
+    refused = await world.ask(await world.key(), SONNET)
+    assert (refused.status_code, code_of(refused)) == (502, "upstream_error")
+    assert said in refused.text
