@@ -4,6 +4,7 @@ import base64
 import ipaddress
 import os
 import platform
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from gateway.core import redis
 from gateway.core.address import networks
+from gateway.core.hosts import HOST, read_host
 from gateway.core.keys import Peppers
 from gateway.core.secret import Secret
 
@@ -113,6 +115,17 @@ def _retention(text: str) -> int:
     return days
 
 
+def _host(text: str) -> str:
+    """What may be listened on: an address, an IPv6 one without brackets, or a name."""
+    if ":" in text:
+        ipaddress.IPv6Address(text)
+    elif re.fullmatch(HOST, text):
+        read_host(text)
+    else:
+        raise ValueError("it is neither an address nor the name of a host")
+    return text
+
+
 def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -120,6 +133,20 @@ def _list(text: str) -> tuple[str, ...]:
 def _networks(text: str) -> tuple[str, ...]:
     entries = _list(text)
     networks(entries)
+    return entries
+
+
+_ORIGIN = re.compile(rf"\*|null|[a-z][a-z0-9+.-]*://(?!.*[A-Z]){HOST}(?::[0-9]{{1,5}})?")
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """As browsers write them, since they are compared as they stand."""
+    entries = _list(text)
+    for entry in entries:
+        if not _ORIGIN.fullmatch(entry):
+            raise ValueError(
+                f"{entry!r} is not an origin such as https://app.example, in lower case and without a path"
+            )
     return entries
 
 
@@ -190,7 +217,7 @@ _READERS: Mapping[str, Reader] = {
     "database_url": _setting("POOLGATE_DATABASE_URL", _database),
     "redis_url": _setting("POOLGATE_REDIS_URL", _redis),
     "home": _setting("POOLGATE_HOME", lambda text: Path(text).absolute(), Path(".poolgate").absolute()),
-    "host": _setting("POOLGATE_HOST", str, "127.0.0.1"),
+    "host": _setting("POOLGATE_HOST", _host, "127.0.0.1"),
     "gateway_port": _setting("POOLGATE_GATEWAY_PORT", _bounded(0, 65535, int), 8080),
     "admin_port": _setting("POOLGATE_ADMIN_PORT", _bounded(0, 65535, int), 8081),
     "workers": _setting("POOLGATE_WORKERS", _bounded(1, 256, int), _cores()),
@@ -200,7 +227,7 @@ _READERS: Mapping[str, Reader] = {
     "egress_allow": _setting("POOLGATE_EGRESS_ALLOW", _destinations, ()),
     "trusted_proxies": _setting("POOLGATE_TRUSTED_PROXIES", _networks, ()),
     "admin_hosts": _setting("POOLGATE_ADMIN_HOSTS", _list, ()),
-    "cors_origins": _setting("POOLGATE_CORS_ORIGINS", _list, ()),
+    "cors_origins": _setting("POOLGATE_CORS_ORIGINS", _origins, ()),
     "metrics_allow": _setting("POOLGATE_METRICS_ALLOW", _networks, ()),
     "body_limit": _setting("POOLGATE_BODY_LIMIT", _bounded(1024, 1 << 31, int), 64 << 20),
     "body_memory": _setting("POOLGATE_BODY_MEMORY", _bounded(1 << 20, 1 << 40, int), 1 << 30),

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from gateway.local.listening import Port
 from gateway.local.process import last_words, spawn
 
 _POLL = 0.05
@@ -36,7 +37,7 @@ class Supervised(Protocol):
 
 
 class Program:
-    """One process of ours and what starts it again the same way."""
+    """One process of ours and what starts it again the same way. With a port, each start inherits a socket of it."""
 
     def __init__(
         self,
@@ -45,13 +46,13 @@ class Program:
         environ: Mapping[str, str],
         log: Path,
         *,
-        keep: Sequence[int] = (),
+        port: Port | None = None,
     ) -> None:
         self.title = title
         self.log = log
         self._command = command
         self._environ = environ
-        self._keep = keep
+        self._port = port
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -67,7 +68,12 @@ class Program:
         return last_words(self.log)
 
     def start(self) -> None:
-        self._process = spawn(self._command, environ=self._environ, log=self.log, keep=self._keep)
+        if self._port is None:
+            self._process = spawn(self._command, environ=self._environ, log=self.log)
+            return
+        with self._port.for_worker() as opened:
+            environ = {**self._environ, "POOLGATE_GATEWAY_FD": str(opened.fileno())}
+            self._process = spawn(self._command, environ=environ, log=self.log, keep=(opened.fileno(),))
 
     def send(self, number: signal.Signals) -> None:
         if self._process is not None:

@@ -2,7 +2,8 @@
 
 In order: check every setting and take the ports, start PostgreSQL and Redis (unless their URLs are given), migrate,
 start the processes, wait until they answer, make the first user, say where everything is. Whatever ends it (a signal,
-an error half-way) unwinds the same way: our processes first, then the servers, so that nothing they write is lost.
+an error half-way) unwinds the same way: the gateways first, whose streams run on for a while, then our other processes,
+then the servers, so that nothing they write is lost.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,13 @@ from gateway.core.settings import Settings
 from gateway.local import listening, ready
 from gateway.local.demo import furnish
 from gateway.local.keyfiles import generated
-from gateway.local.offers import offers
+from gateway.local.offers import Offer, halves, offers
 from gateway.local.postgres import postgres
 from gateway.local.privilege import make_home
 from gateway.local.redis import redis
 from gateway.local.servers import Server
 from gateway.local.supervisor import Program, Supervisor, interruptible, stopping
+from gateway.platforms import InvalidAccount, validate
 
 #: `-P`: a folder called `gateway` where the command is run must not stand in for ours.
 PYTHON = (sys.executable, "-P", "-m")
@@ -84,12 +86,19 @@ class Site:
         self.logs = self.home / "logs"
         self.logs.mkdir(mode=0o700, exist_ok=True)
         self.servers: list[Server] = []
-        self.programs: list[Program] = []
+        self.gateways: list[Program] = []
+        self.others: list[Program] = []
         self.environ = self._with_servers(dict(environ))
         self._default_environ()
         # Everything is checked here, before anything is started.
         self._take_ports(Settings.from_environ(self.environ))
         self.settings = Settings.from_environ(self.environ)
+        if options.import_env:
+            _check(offers(self.environ))
+
+    @property
+    def programs(self) -> list[Program]:
+        return [*self.others, *self.gateways]
 
     def _with_servers(self, environ: dict[str, str]) -> dict[str, str]:
         if not environ.get("POOLGATE_DATABASE_URL"):
@@ -118,11 +127,11 @@ class Site:
 
     def _take_ports(self, settings: Settings) -> None:
         host = settings.host
-        self._sockets = listening.listen(host, settings.gateway_port, settings.workers, "POOLGATE_GATEWAY_PORT")
-        self.gateway_url = listening.url(host, listening.port_of(self._sockets[0]))
+        self._port = listening.Port(host, settings.gateway_port, settings.workers, "POOLGATE_GATEWAY_PORT")
+        self.gateway_url = listening.url(host, self._port.number)
         admin = listening.free_port(host, settings.admin_port, "POOLGATE_ADMIN_PORT")
         self.admin_url = listening.url(host, admin)
-        self.environ["POOLGATE_GATEWAY_PORT"] = str(listening.port_of(self._sockets[0]))
+        self.environ["POOLGATE_GATEWAY_PORT"] = str(self._port.number)
         self.environ["POOLGATE_ADMIN_PORT"] = str(admin)
         self.sandbox_url: str | None = None
         if self.options.sandbox:
@@ -138,7 +147,10 @@ class Site:
         self._migrate()
         key = self._furnish()
         self._make_programs()
-        stack.enter_context(stopping(self.programs, self.settings.drain_timeout))
+        stack.enter_context(stopping(self.others, self.settings.drain_timeout))
+        # Left first: a stream of the sandbox's runs on until its gateway has ended.
+        stack.enter_context(stopping(self.gateways, self.settings.drain_timeout))
+        stack.callback(self._port.close)
         for program in self.programs:
             program.start()
         for title, url in self._health():
@@ -166,6 +178,8 @@ class Site:
     def _furnish(self) -> str | None:
         """Accounts and the sandbox's key, before the gateways read the configuration for the first time."""
         found = offers(self.environ)
+        for half in halves(self.environ):
+            self.say(str(half))
         if found and not self.options.import_env:
             names = ", ".join(offer.variable for offer in found)
             self.say(f"{names} found: `poolgate up --import-env` makes accounts of them")
@@ -178,15 +192,14 @@ class Site:
         plain = {name: value for name, value in self.environ.items() if "BOOTSTRAP_TOKEN" not in name}
         if self.options.sandbox:
             command = (*PYTHON, "gateway.cli", "sandbox", "--port", str(self._sandbox_port))
-            self.programs.append(Program("sandbox", command, plain, self.logs / "sandbox.log"))
-        for number, opened in enumerate(self._sockets, 1):
-            environ = plain | {"POOLGATE_GATEWAY_FD": str(opened.fileno())}
+            self.others.append(Program("sandbox", command, plain, self.logs / "sandbox.log"))
+        for number in range(1, self.settings.workers + 1):
             log = self.logs / f"gateway-{number}.log"
             command = (*PYTHON, "gateway.cli", "gateway")
-            self.programs.append(Program(f"gateway {number}", command, environ, log, keep=(opened.fileno(),)))
+            self.gateways.append(Program(f"gateway {number}", command, plain, log, port=self._port))
         for name, environ in (("admin", self.environ), ("jobs", plain)):
             command = (*PYTHON, "gateway.cli", name)
-            self.programs.append(Program(name, command, environ, self.logs / f"{name}.log"))
+            self.others.append(Program(name, command, environ, self.logs / f"{name}.log"))
 
     def _health(self) -> list[tuple[str, str]]:
         found = [("gateway", f"{self.gateway_url}/readyz"), ("admin", f"{self.admin_url}/health")]
@@ -200,6 +213,16 @@ class Site:
             raise UpError(f"the first user cannot be made: {_last_line(done.stderr)}")
         answer: Any = msgspec.json.decode(done.stdout)
         return answer
+
+
+def _check(found: Sequence[Offer]) -> None:
+    """Raises UpError for the first that its platform cannot use."""
+    for offer in found:
+        credentials = {name: secret.reveal() for name, secret in offer.credentials.items()}
+        try:
+            validate(offer.platform, credentials, offer.options, offer.base_url or None)
+        except InvalidAccount as error:
+            raise UpError(f"{offer.variable}: no account can be made of it: {error}") from error
 
 
 def _one_line(error: Exception) -> str:

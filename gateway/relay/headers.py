@@ -69,6 +69,8 @@ _NOT_DOWN = HOP_BY_HOP | {
     b"x-goog-project-id",
 }
 _NOT_DOWN_PREFIXES = (
+    # Which pages may read an answer of ours is our own word (gateway.web.cors); browsers refuse two.
+    b"access-control-",
     b"x-amzn-",
     b"x-ms-spillover-",
     b"anthropic-ratelimit-",

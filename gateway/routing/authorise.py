@@ -18,9 +18,8 @@ from gateway.core.snapshot import Snapshot
 from gateway.platforms import PLATFORMS
 from gateway.protocols.codec import Endpoint, Peek
 from gateway.routing.call import Call
+from gateway.routing.paths import PLAIN_PREFIXES
 
-#: These also stand for the empty prefix: every protocol works below each of them.
-PLAIN_PREFIXES = frozenset({"claude", "openai", "gemini"})
 EVERY = frozenset(PLATFORMS)
 #: Characters of a model's name. Names are kept in caches and in the ledger, and anybody may send one.
 LONGEST_NAME = 512
@@ -162,13 +161,11 @@ def group_of(name: str, caller: Caller, snapshot: Snapshot) -> Group | None:
 
 
 def _within(named: str, caller: Caller, snapshot: Snapshot) -> tuple[Group, str] | None:
-    """`group@alias`; None where the left side is no group of the tenant, since names of models hold an `@` too."""
+    """`group@alias`; None where the left side is no group of the tenant, since names of models hold an `@` too, or none
+    that the key may use: told apart from a name that is unknown, it would be known to exist."""
     left, _, rest = _bare(named).partition("@")
-    if not rest or left == "switch" or snapshot.group(caller.tenant_id, left) is None:
-        return None
-    group = group_of(left, caller, snapshot)
-    assert group is not None
-    return group, rest
+    group = snapshot.group(caller.tenant_id, left) if rest and left != "switch" else None
+    return None if group is None or not matches(left, caller.groups) else (group, rest)
 
 
 def resolve(

@@ -44,10 +44,13 @@ class Call(Struct):
 
 _FORMS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")
 CREDENTIALS = frozenset(_FORMS)
+_NO_OTHER_SCHEME = frozenset({b"bearer", b""})
+"""An empty header is one that lacks its key."""
 
 
 def presented_key(header: Mapping[bytes, bytes], query: bytes) -> str | None:
-    """The first form that is present, in the order of spec "Presenting a key"; "" when it holds none."""
+    """The first form that is present, in the order of spec "Presenting a key"; "" when it holds none. An Authorization
+    of another scheme is none of the forms: a browser or a proxy adds `Basic` by itself."""
     for name in _FORMS:
         value = header.get(name)
         if value is None:
@@ -55,15 +58,19 @@ def presented_key(header: Mapping[bytes, bytes], query: bytes) -> str | None:
         if name != b"authorization":
             return value.decode("latin-1").strip()
         scheme, _, rest = value.partition(b" ")
-        return rest.decode("latin-1").strip() if scheme.lower() == b"bearer" else ""
-    return _query_value(query, b"key") if b"key=" in query else None
+        if scheme.lower() in _NO_OTHER_SCHEME:
+            return rest.decode("latin-1").strip()
+    return query_value(query, b"key")
 
 
-def _query_value(query: bytes, name: bytes) -> str | None:
+def query_value(query: bytes, name: bytes) -> str | None:
+    """The first value of a parameter, its escapes decoded; None when the query string has none of this name."""
+    if b"%" not in query and name not in query:
+        return None
     for pair in query.split(b"&"):
         key, _, value = pair.partition(b"=")
-        if key == name:
-            return value.decode("latin-1")
+        if unquote_to_bytes(key) == name:
+            return unquote_to_bytes(value).decode("latin-1")
     return None
 
 

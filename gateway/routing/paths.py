@@ -13,7 +13,10 @@ from msgspec import Struct
 from gateway.protocols import CODECS
 from gateway.protocols.codec import Endpoint
 from gateway.protocols.gemini import CHAT
+from gateway.routing.call import query_value
 
+#: These also stand for the empty prefix: every protocol works below each of them.
+PLAIN_PREFIXES = frozenset({"claude", "openai", "gemini"})
 COMPAT = frozenset({"compat", "compat_mode"})
 #: Never the name of a group, in any case of letters.
 RESERVED = frozenset(
@@ -37,6 +40,8 @@ RESERVED = frozenset(
         "deployments",
     ]
 )
+#: The methods of a page that is only read.
+LOOK = "GET, HEAD"
 _GEMINI_VERSIONS = frozenset({"v1", "v1beta"})
 
 
@@ -68,27 +73,33 @@ def _tails() -> Mapping[str, Endpoint]:
 _POST = _tails()
 _ACTIONS: Mapping[str, Endpoint] = {endpoint.action: endpoint for endpoint in CODECS["gemini"].endpoints}
 _RESPONSES = _POST["/v1/responses"]
-_FIXED: Mapping[str, Endpoint] = {"/responses": _RESPONSES, "/openai/responses": _RESPONSES}
+_FIXED: Mapping[str, Match] = {
+    "/responses": Match("relay", _RESPONSES),
+    "/openai/responses": Match("relay", _RESPONSES, "openai"),
+    CHAT.path: Match("relay", CHAT, "gemini"),
+    **{tail: Match("relay", endpoint) for tail, endpoint in _POST.items() if tail.startswith("/v1/")},
+}
 _AZURE: Mapping[str, Endpoint] = {
     "chat/completions": _POST["/v1/chat/completions"],
     "embeddings": _POST["/v1/embeddings"],
     "responses": _RESPONSES,
 }
-_OWN: Mapping[str, tuple[str, str]] = {
-    "/": ("root", "GET, HEAD"),
-    "/api/hello": ("hello", "GET, HEAD"),
-    "/v1/key": ("key", "GET"),
-    "/v1/usage": ("usage", "GET"),
-    "/v1/providers": ("providers", "GET"),
+_OWN: Mapping[str, Match] = {
+    "/": Match("root"),
+    "/v1/key": Match("key"),
+    "/v1/usage": Match("usage"),
+    "/v1/providers": Match("providers"),
     # Where Azure's own client looks for the list.
-    "/openai/models": ("models", "GET"),
+    "/openai/models": Match("models", group="openai"),
 }
 #: Below every prefix.
-_OLLAMA: Mapping[str, tuple[str, str]] = {
-    "/api/tags": ("tags", "GET, HEAD"),
+_BELOW: Mapping[str, tuple[str, str]] = {
+    # Claude Code asks at its base URL, whatever prefix that has.
+    "/api/hello": ("hello", LOOK),
+    "/api/tags": ("tags", LOOK),
     "/api/show": ("show", "POST"),
-    "/api/ps": ("ps", "GET"),
-    "/api/version": ("version", "GET, HEAD"),
+    "/api/ps": ("ps", LOOK),
+    "/api/version": ("version", LOOK),
 }
 
 
@@ -100,14 +111,12 @@ def match(method: str, raw_path: bytes) -> Match:
         raise NoRoute from None
     own = _OWN.get(path)
     if own is not None:
-        return _only(method, own[1], Match(own[0]))
-    fixed = _FIXED.get(path) or (_POST.get(path) if path.startswith("/v1/") else None)
+        return _only(method, LOOK, own)
+    fixed = _FIXED.get(path)
     if fixed is not None:
-        return _only(method, "POST", Match("relay", fixed))
+        return _only(method, "POST", fixed)
     if path.startswith("/openai/deployments/"):
         return _azure(method, path)
-    if path == CHAT.path:
-        return _only(method, "POST", Match("relay", CHAT))
     return _prefixed(method, path)
 
 
@@ -122,7 +131,7 @@ def _azure(method: str, path: str) -> Match:
     endpoint = _AZURE.get(rest)
     if not name or endpoint is None:
         raise NoRoute
-    return _only(method, "POST", Match("relay", endpoint, model=_text(name)))
+    return _only(method, "POST", Match("relay", endpoint, "openai", model=_text(name)))
 
 
 def _prefixed(method: str, path: str) -> Match:
@@ -137,11 +146,14 @@ def _prefixed(method: str, path: str) -> Match:
     endpoint = _POST.get(tail)
     if endpoint is not None:
         return _only(method, "POST", Match("relay", endpoint, group, compat))
-    own = _OLLAMA.get(tail)
+    own = _BELOW.get(tail)
     if own is not None:
         return _only(method, own[1], Match(own[0], None, group, compat))
     if len(segments) >= 2 and segments[0] in _GEMINI_VERSIONS and segments[1] == "models":
         return _models(method, segments, group, compat)
+    # Without the slash any word would be a page. With it, Ollama's command line asks at its base URL.
+    if tail == "/" and (segments or not group or group in PLAIN_PREFIXES):
+        return _only(method, LOOK, Match("root", None, group, compat))
     raise NoRoute
 
 
@@ -151,15 +163,13 @@ def _models(method: str, segments: list[str], group: str, compat: bool) -> Match
     if not rest:
         if len(segments) > 2:
             raise NoRoute
-        return _only(
-            method, "GET", Match("gemini_models" if segments[0] == "v1beta" else "models", None, group, compat)
-        )
+        return _only(method, LOOK, Match("gemini_models" if segments[0] == "v1beta" else "models", None, group, compat))
     found = _action(rest)
     if found is not None:
         model, endpoint = found
         return _only(method, "POST", Match("relay", endpoint, group, compat, model))
     return _only(
-        method, "GET", Match("gemini_model" if segments[0] == "v1beta" else "model", None, group, compat, _text(rest))
+        method, LOOK, Match("gemini_model" if segments[0] == "v1beta" else "model", None, group, compat, _text(rest))
     )
 
 
@@ -207,4 +217,4 @@ def protocol_near(raw_path: bytes, header: Mapping[bytes, bytes], query: bytes) 
 
 def names(query: bytes, name: bytes) -> bool:
     """Whether the query string has this parameter."""
-    return any(pair.partition(b"=")[0] == name for pair in query.split(b"&"))
+    return query_value(query, name) is not None

@@ -18,8 +18,8 @@ from gateway.core.errors import GatewayError, InvalidRequest, Refused
 from gateway.core.ledger import new_request
 from gateway.relay.downstream import Notice
 from gateway.routing.call import Header
-from gateway.routing.paths import protocol_near
-from gateway.web.errors import rendered
+from gateway.routing.paths import NoRoute, match, protocol_near
+from gateway.web.errors import method_not_allowed, rendered
 
 MAX_HEAD = 64 * 1024
 HEAD_SECONDS = 10.0
@@ -30,6 +30,7 @@ DISCARD_BYTES = 1 << 20
 EXTENSION = "poolgate.downstream"
 _HOST = re.compile(rb"[A-Za-z0-9._~-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[\x21\x22\x24-\x7e]*) HTTP/1\.[01]\r?\n")
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _STATUS = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 log = structlog.get_logger()
@@ -189,8 +190,11 @@ class ClientConnection(HttpToolsProtocol):
             return
         if self._in_head:
             self._head_bytes += len(data)
+        between = not (self._in_head or self._in_body)
         try:
             self._feed(data)
+        except httptools.HttpParserInvalidMethodError:
+            self._stop_reading(self._unknown_method(data if between else b""))
         except httptools.HttpParserCallbackError as error:
             self._stop_reading(_cause(error))
         except httptools.HttpParserError:
@@ -221,6 +225,19 @@ class ClientConnection(HttpToolsProtocol):
         self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n")
         self._resuming = False
         self.url, self.headers = kept
+
+    def _unknown_method(self, data: bytes) -> GatewayError:
+        """The parser knows every registered method, and stops at the first byte of another one: the rest of its line
+        says whether the path is there, and whose protocol it is."""
+        line = _LINE.match(data)
+        if line is not None:
+            self.url, self.headers = line[2], []
+            try:
+                match(line[1].decode("ascii"), line[2].partition(b"?")[0])
+            except NoRoute as error:
+                if error.allow:
+                    return method_not_allowed(error.allow)
+        return InvalidRequest("The HTTP request is not valid.")
 
     def on_message_begin(self) -> None:
         if self._resuming:

@@ -14,7 +14,10 @@ _MAX_AGE = b"600"
 _EXPOSED = (
     b"x-request-id, x-client-request-id, request-id, server-timing, retry-after, x-should-retry, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
-    b"anthropic-ratelimit-requests-limit, anthropic-ratelimit-requests-remaining, anthropic-ratelimit-requests-reset"
+    b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, "
+    b"anthropic-ratelimit-requests-limit, anthropic-ratelimit-requests-remaining, anthropic-ratelimit-requests-reset, "
+    b"anthropic-ratelimit-tokens-limit, anthropic-ratelimit-tokens-remaining, anthropic-ratelimit-tokens-reset, "
+    b"x-poolgate-adjusted, x-poolgate-account, x-poolgate-platform, x-poolgate-attempts"
 )
 
 

@@ -1,7 +1,7 @@
 """The edge: every request that is not a health question. Reads the path once, then relays or answers by ourselves."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,7 @@ from gateway.routing.call import Call
 from gateway.routing.paths import Match, NoRoute, match, protocol_near
 from gateway.web import cors
 from gateway.web.connection import EXTENSION, SocketDownstream
-from gateway.web.errors import rendered
+from gateway.web.errors import method_not_allowed, rendered
 from gateway.web.own import answer
 
 _NO_ENDPOINT = Endpoint("openai_chat", "own", "")
@@ -50,7 +50,7 @@ class Edge:
             header=header,
             client_ip=client_ip(scope["client"], headers, settings.trusted_proxies),
             read_body=_no_body,
-            client_request_id=_own_id(header.get(b"x-request-id")),
+            client_request_id=own_id(header.get(b"x-request-id")),
         )
         protocol = ""
         if settings.cors_origins:
@@ -116,12 +116,7 @@ def _match(method: str, raw_path: bytes, header: dict[bytes, bytes]) -> Match:
                 code="websocket_not_offered",
                 headers={"upgrade": "websocket"},
             ) from None
-        raise Refused(
-            "The method is not allowed here.",
-            status=405,
-            code="method_not_allowed",
-            headers={"allow": error.allow},
-        ) from None
+        raise method_not_allowed(error.allow) from None
 
 
 async def _read(call: Call, gate: Gate, downstream: SocketDownstream, receive: Any) -> bytes:
@@ -153,7 +148,7 @@ def _too_large(limit: int) -> Refused:
     return Refused(f"The request's body is larger than {limit} bytes.", status=413, code="request_too_large")
 
 
-def _own_id(value: bytes | None) -> str | None:
+def own_id(value: bytes | None) -> str | None:
     """A client's own request id is kept when it is short and visible ASCII."""
     if value is None or not 0 < len(value) <= 128 or not all(33 <= byte <= 126 for byte in value):
         return None
@@ -163,7 +158,7 @@ def _own_id(value: bytes | None) -> str | None:
 _trusted = lru_cache(16)(networks)
 
 
-def client_ip(peer: tuple[str, int] | None, headers: Sequence[tuple[bytes, bytes]], trusted: tuple[str, ...]) -> str:
+def client_ip(peer: tuple[str, int] | None, headers: Iterable[tuple[bytes, bytes]], trusted: tuple[str, ...]) -> str:
     """The client's address: the peer's, or behind trusted proxies the first of X-Forwarded-For, from the right, that
     is not one of them."""
     address = peer[0] if peer else ""

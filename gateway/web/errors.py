@@ -2,7 +2,7 @@
 
 import time
 
-from gateway.core.errors import GatewayError, LimitReached
+from gateway.core.errors import GatewayError, LimitReached, Refused
 from gateway.protocols import CODECS
 from gateway.protocols.codec import Problem
 from gateway.relay.standing import limit_headers
@@ -24,3 +24,8 @@ def rendered(
         headers += limit_headers(codec.limit_headers, error.standings, time.time())
     headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
     return error.http_status, headers, body
+
+
+def method_not_allowed(allow: str) -> Refused:
+    """`allow`: the methods that are, as in the header Allow."""
+    return Refused("The method is not allowed here.", status=405, code="method_not_allowed", headers={"allow": allow})

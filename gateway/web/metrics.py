@@ -13,9 +13,9 @@ from litestar.datastructures import State
 
 from gateway.core.address import is_trusted, networks
 from gateway.core.errors import NotFound
-from gateway.core.ledger import new_request
 from gateway.relay.gate import Gate
-from gateway.web.errors import rendered
+from gateway.web.edge import client_ip
+from gateway.web.health import named, refused
 
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -23,11 +23,11 @@ _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 @route(["/metrics"], http_method=[HttpMethod.GET, HttpMethod.HEAD], sync_to_thread=False)
 def metrics(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
     gate: Gate = state.gate
-    peer = request.scope.get("client")
-    if peer is None or not is_trusted(peer[0], networks(gate.settings.metrics_allow)):
-        status, _, body = rendered(NotFound("There is nothing at this path."), "openai_chat", new_request()[0], None)
-        return Response(body, status_code=status, media_type="application/json")
-    return Response("".join(_lines(gate)).encode(), headers={"content-type": _TYPE})
+    scope = request.scope
+    client = client_ip(scope["client"], scope["headers"], gate.settings.trusted_proxies)
+    if not is_trusted(client, networks(gate.settings.metrics_allow)):
+        return refused(request, NotFound("There is nothing at this path."))
+    return Response("".join(_lines(gate)).encode(), headers={"content-type": _TYPE, **named(request)})
 
 
 def _lines(gate: Gate) -> Iterator[str]:

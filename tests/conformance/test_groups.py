@@ -139,8 +139,10 @@ async def test_permission_comes_before_existence(realm: Realm) -> None:
     for key, prefix, model, status, code in (
         (team, "/team", "fast", 200, ""),
         (team, "/claude", "fast", 403, "group_forbidden"),
-        (team, "", "claude@fast", 403, "group_forbidden"),
-        (team, "/team", "claude@fast", 403, "group_forbidden"),
+        # A group that the key may not use is told by nothing from one that is not there.
+        (team, "", "claude@fast", 403, "model_forbidden"),
+        (team, "/team", "claude@fast", 403, "model_forbidden"),
+        (team, "/team", "nobody@fast", 403, "model_forbidden"),
         (team, "", "team@fast", 200, ""),
         (team, "/off", "fast", 403, "group_forbidden"),
         (team, "/nobody", "fast", 403, "group_forbidden"),

@@ -72,7 +72,7 @@ GOOD = [
     ("redis_url", "rediss://:pw@h:6380/2", "rediss://:pw@h:6380/2"),
     ("redis_url", "unix:///run/redis.sock?db=0", "unix:///run/redis.sock?db=0"),
     ("redis_url", "redis+sentinel://a:1,b:2/main/3", "redis+sentinel://a:1,b:2/main/3"),
-    ("host", "0.0.0.0", "0.0.0.0"),
+    *[("host", text, text) for text in ("0.0.0.0", "::", "::1", "localhost", "gateway.example", "10.1.2.3")],
     ("gateway_port", "0", 0), ("gateway_port", "65535", 65535), ("admin_port", " 81 ", 81), ("sandbox_port", "9", 9),
     ("workers", "1", 1), ("workers", "256", 256),
     ("master_keys", f"{OTHER}, {KEY}", (Secret(OTHER), Secret(KEY))),
@@ -82,7 +82,9 @@ GOOD = [
      ("127.0.0.1", "10.0.0.0/8:443", "fc00::/7", "[::1]:11434", "[fc00::/7]")),
     ("trusted_proxies", "10.1.2.3/8", ("10.1.2.3/8",)),
     ("admin_hosts", "a.example, b.example", ("a.example", "b.example")),
-    ("cors_origins", "https://a.example,", ("https://a.example",)),
+    ("cors_origins", "https://a.example,", ("https://a.example",)), ("cors_origins", "*", ("*",)),
+    ("cors_origins", "http://localhost:3000, null, http://[::1]:80, app://x.y",
+     ("http://localhost:3000", "null", "http://[::1]:80", "app://x.y")),
     ("body_limit", "1024", 1024), ("body_memory", "1048576", 1 << 20), ("journal_limit", "1048576", 1 << 20),
     ("retention_days", "0", 0), ("retention_days", "35", 35), ("retention_days", "36500", 36500),
     ("drain_grace", "0", 0.0), ("drain_timeout", "1.5", 1.5), ("failover_deadline", "1", 1.0),
@@ -106,6 +108,11 @@ BAD = [
     ("redis_url", "redis://h:canary"), ("redis_url", "redis://h:99999"), ("redis_url", "redis://h/x"), ("redis_url", "redis://[::1"),
     *[(name, text) for name in ("gateway_port", "admin_port", "sandbox_port")
       for text in ("-1", "65536", "http", "80.5", "8 0")],
+    *[("host", text) for text in
+      ("999.1.1.1", "1.2.3", "0x7f.1", "[::1]", "::g", "no such host", "http://a", "a:80", "é")],
+    *[("cors_origins", text) for text in
+      ("nope", "a.example", "https://a.example/", "https://a.example/x", "HTTPS://a.example", "https://A.example",
+       "https://*.example", "https://", "https://a:b", "https://a.example, nope", "http://u@a", "**")],
     ("workers", "0"), ("workers", "257"), ("workers", "many"),
     *[(name, text) for name in ("master_keys", "key_peppers")
       for text in ("canary", KEY[:-4], KEY + "AAAA", f"{KEY},canary", f"{KEY}canary",

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.local import supervisor
+from gateway.local.listening import Port
 from gateway.local.supervisor import Program, Supervisor, stopping
 from tests.local.waiting import wait_for
 
@@ -102,6 +104,51 @@ def test_a_real_program_is_started_again(tmp_path: Path):
         os.kill(first, signal.SIGKILL)
         wait_for(lambda: watching.look() is None and program.alive and program.pid != first)
     assert not program.alive
+
+
+#: A gateway in miniature: it serves one connection after the other on the socket that it inherits.
+SERVER = """
+import os, socket
+opened = socket.socket(fileno=int(os.environ["POOLGATE_GATEWAY_FD"]))
+opened.listen()
+while True:
+    accepted, _ = opened.accept()
+    accepted.sendall(b"%d" % os.getpid())
+    accepted.close()
+"""
+
+
+def served(port: Port) -> bytes:
+    with socket.create_connection(("127.0.0.1", port.number), timeout=5) as client:
+        return client.recv(10)
+
+
+def refused(port: Port) -> bool:
+    try:
+        served(port)
+    except ConnectionError:
+        return True
+    return False
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the workers share one socket")
+def test_no_connection_waits_for_a_program_that_has_ended(tmp_path: Path):
+    port = Port("127.0.0.1", 0, 2, "PORT")
+    command = [sys.executable, "-c", SERVER]
+    programs = [Program(f"server {n}", command, ENVIRON, tmp_path / f"{n}", port=port) for n in range(2)]
+    with stopping(programs, 1):
+        for program in programs:
+            program.start()
+        pids = {b"%d" % (program.pid or 0) for program in programs}
+        found: set[bytes] = set()
+        wait_for(lambda: not refused(port) and found.add(served(port)) is None and found == pids)
+        programs[0].send(signal.SIGKILL)
+        programs[0].ended_by(time.monotonic() + 5)
+        assert {served(port) for _ in range(20)} == {b"%d" % (programs[1].pid or 0)}
+        programs[0].start()
+        wait_for(lambda: served(port) == b"%d" % (programs[0].pid or 0))
+        port.close()
+    assert refused(port)
 
 
 def test_all_are_asked_at_once_and_awaited(tmp_path: Path):

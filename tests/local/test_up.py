@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.local.listening import listen, port_of
+from gateway.local.listening import Port
 from tests.local.waiting import wait_for
 from tests.support.servers import home_directory
 
@@ -149,6 +149,48 @@ def test_what_dies_is_started_again_and_ends_with_the_supervisor(up: Up):
     wait_for(lambda: not up.pids(), 30)
 
 
+def answers_at_once(url: str) -> bool:
+    """On a new connection, whatever it says."""
+    return httpx.get(f"{url}/readyz", timeout=1).status_code in {200, 503}
+
+
+def test_connections_go_to_the_other_gateway_while_one_starts_again(up: Up):
+    told = up.ready()
+    before = up.pids("cli gateway")
+    os.kill(before[0], signal.SIGTERM)
+    ends = time.monotonic() + 4
+    while time.monotonic() < ends:
+        assert answers_at_once(told["gateway"])
+    assert before[0] not in up.pids("cli gateway")
+    wait_for(lambda: len(up.pids("cli gateway")) == 2)
+
+
+def test_streams_run_on_and_new_connections_are_refused(home: Path, up: Up):
+    told = up.ready()
+    body = BODY | {"model": "sandbox-tokens-500-gap-50", "max_tokens": 1000, "stream": True}
+    headers = {"x-api-key": told["sandbox"]["key"], "anthropic-version": "2023-06-01"}
+    with httpx.stream("POST", f"{told['gateway']}/v1/messages", json=body, headers=headers, timeout=20) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == "event: message_start"
+        up.process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        wait_for(lambda: refused(told["gateway"]), 0.8)
+        rest = list(lines)
+    # POOLGATE_DRAIN_TIMEOUT is a second here.
+    assert 0.8 < time.monotonic() - began < 4
+    assert "event: error" in rest
+    assert '"draining"' in rest[-2], rest[-2:]
+    assert up.process.wait(40) == 0
+
+
+def refused(url: str) -> bool:
+    try:
+        httpx.get(f"{url}/readyz", timeout=0.5)
+    except httpx.ConnectError:
+        return True
+    return False
+
+
 def test_a_second_signal_ends_at_once(up: Up):
     up.ready()
     for pid in up.pids("cli gateway"):
@@ -161,15 +203,27 @@ def test_a_second_signal_ends_at_once(up: Up):
 
 
 def test_a_taken_port_is_one_line_and_nothing_is_left(home: Path):
-    taken = listen("127.0.0.1", 0, 1, "PORT")
-    second = Up(home, POOLGATE_GATEWAY_PORT=str(port_of(taken[0])))
+    taken = Port("127.0.0.1", 0, 1, "PORT")
+    second = Up(home, POOLGATE_GATEWAY_PORT=str(taken.number))
     assert second.process.wait(READY) == 1
     assert second.process.stdout is not None
     second.process.stdout.close()
     assert second.errors.read_text().startswith("poolgate: POOLGATE_GATEWAY_PORT: cannot listen on 127.0.0.1:")
     assert second.errors.read_text().count("\n") == 1
     assert second.pids() == []
-    taken[0].close()
+    taken.close()
+
+
+def test_an_account_that_cannot_be_made_is_one_line(home: Path):
+    environ = {"AZURE_OPENAI_API_KEY": "canary", "AZURE_OPENAI_ENDPOINT": "canary.openai.azure.com"}
+    second = Up(home, "--import-env", **environ)
+    assert second.process.wait(READY) == 1
+    assert second.process.stdout is not None
+    second.process.stdout.close()
+    assert second.errors.read_text().startswith("poolgate: AZURE_OPENAI_API_KEY: no account")
+    assert second.errors.read_text().count("\n") == 1
+    assert "canary" not in second.errors.read_text()
+    assert second.pids() == []
 
 
 def test_a_database_that_is_not_there_is_one_line(home: Path):

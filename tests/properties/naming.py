@@ -94,9 +94,11 @@ class Meaning(Struct, frozen=True):
         return frozenset[str]().union(*(way.platforms for way in self.ways))
 
 
-def meaning(written: str, slugs: Collection[str], group: Group | None, groups: Groups) -> Meaning | None:
-    """Section "Naming a model". `group`: of the path. None: it is no name."""
-    inside, name = parted(written, groups)
+def meaning(
+    written: str, slugs: Collection[str], group: Group | None, groups: Groups, given: Collection[str]
+) -> Meaning | None:
+    """Section "Naming a model". `group`: of the path; `given`: the key's. None: it is no name."""
+    inside, name = parted(written, groups, given)
     group = inside or group
     if "," in name:
         left, right = (part.strip() for part in name.split(",", 1))
@@ -118,11 +120,11 @@ def meaning(written: str, slugs: Collection[str], group: Group | None, groups: G
     return Meaning(name, (Way(name),), group)
 
 
-def parted(written: str, groups: Groups) -> tuple[Group | None, str]:
-    """`group@alias`: where the left side is a group."""
+def parted(written: str, groups: Groups, given: Collection[str]) -> tuple[Group | None, str]:
+    """`group@alias`: where the left side is a group that the key may use. Another might as well not be there."""
     name = written.removeprefix("models/")
     left, at, right = name.partition("@")
-    found = groups.find(left) if at and right else None
+    found = groups.find(left) if at and right and fits_any(left, given) else None
     return (None, name) if found is None else (found, right.removeprefix("models/"))
 
 
@@ -151,9 +153,8 @@ def _alias(name: str, group: Group | None) -> tuple[Way, ...]:
     return ()
 
 
-def refused(segment: str, written: str, given: Collection[str], groups: Groups) -> Mapping[str, bool]:
-    """Of the errors about groups, which may be said: by the path, and by `group@alias`. 403 comes before 404."""
-    where, (inside, _) = place(segment, groups), parted(written, groups)
+def refused(segment: str, given: Collection[str], groups: Groups) -> Mapping[str, bool]:
+    """Of the errors about the path's group, which may be said. 403 comes before 404."""
+    where = place(segment, groups)
     forbidden = where.named != "" and not fits_any(where.named, given)
-    within = inside is not None and not fits_any(inside.name, given)
-    return {"group_forbidden": forbidden or within, "not_found": not forbidden and not where.known}
+    return {"group_forbidden": forbidden, "not_found": not forbidden and not where.known}

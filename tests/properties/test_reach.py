@@ -127,8 +127,8 @@ def test_candidates_are_those_that_the_key_was_given(made: Made, data: st.DataOb
         bare = written
         if asked.path == "/gemini/v1/chat" and "/models/" in f"/{written}":
             bare = f"/{written}".rpartition("/models/")[2]
-        said = naming.meaning(bare, slugs, where.group, groups)
-        groupless = naming.refused(asked.group, bare, caller.groups, groups)
+        said = naming.meaning(bare, slugs, where.group, groups, caller.groups)
+        groupless = naming.refused(asked.group, caller.groups, groups)
         try:
             route = routed(asked, caller, snapshot)
         except (NoRoute, InvalidBody):

@@ -87,7 +87,8 @@ class Walk:
         random = self.random
         named = self.written()
         path, body = _body(random.choice(_KINDS), named, stream=random.random() < 0.5)
-        protocol, segment = _protocol(path), "" if "deployments" in path else random.choice(SEGMENTS)
+        azure = "deployments" in path
+        protocol, segment = _protocol(path), "openai" if azure else random.choice(SEGMENTS)
         headers = {"x-api-key": key.secret}
         previous = session = ""
         if random.random() < 0.4:
@@ -96,7 +97,7 @@ class Walk:
             own = [one for one, (owner, _) in self.responses.items() if owner == key.caller.key_id]
             previous = random.choice(own if own and random.random() < 0.6 else list(self.responses))
             body["previous_response_id"] = previous
-        prefix = f"/{segment}" if segment else ""
+        prefix = f"/{segment}" if segment and not azure else ""
         said = self.said(realm, key, segment, named)
         allowed = {} if said is None else self.allowed(key, said)
         name = self.site.gate.prefix_of(realm.tenant_id) + session_name(
@@ -134,8 +135,8 @@ class Walk:
         """What the key asks for, by the rules of this folder; None for what it may not ask."""
         slugs, groups = {one.provider for one in realm.accounts.values()}, realm.named
         where = naming.place(segment, groups)
-        said = naming.meaning(named, slugs, where.group, groups)
-        barred = any(naming.refused(segment, named, key.caller.groups, groups).values())
+        said = naming.meaning(named, slugs, where.group, groups, key.caller.groups)
+        barred = any(naming.refused(segment, key.caller.groups, groups).values())
         if said is None or barred or not key.enabled or not naming.fits_any(said.model, key.caller.models):
             return None
         return said

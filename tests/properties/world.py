@@ -375,7 +375,7 @@ def requests(draw: st.DrawFn, written: str) -> Request:
     prefix = (f"/{group}" if group else "") + draw(st.sampled_from(("", "", "/compat_mode", "/compat")))
     body: dict[str, Any] = {"contents": []} if "v1beta" in path or "/v1/models" in path else {"messages": []}
     if path == "/gemini/v1/chat" or path == _AZURE:
-        prefix = group = ""
+        prefix, group = "", path.split("/")[1]
     if "{m}" in path:
         path = path.replace("{m}", quote(written, safe=""))
     else:

@@ -16,6 +16,7 @@ DOWN_STAYS = ["content-type", "content-encoding", "cache-control", "retry-after"
 DOWN_GOES = ["connection", "keep-alive", "transfer-encoding", "upgrade", "set-cookie", "alt-svc", "nel", "report-to", "via",  # noqa: E501
              "strict-transport-security", "server", "x-request-id", "anthropic-organization-id", "openai-organization",
              "openai-project", "x-ms-region", "apim-request-id", "x-amzn-requestid", "x-ratelimit-limit-requests",
+             "access-control-allow-origin", "access-control-expose-headers", "access-control-allow-credentials",
              "x-ms-deployment-name", "x-ms-spillover-from-deployment",
              "anthropic-ratelimit-requests-limit", "anthropic-ratelimit-unified-status", "x-poolgate-account"]  # fmt: skip  # noqa: E501
 

@@ -294,10 +294,11 @@ def test_aliases_and_what_beats_them(path: str, named: str, asked: str, leads: s
 @pytest.mark.parametrize(
     ("fields", "path", "named", "code"),
     [
-        ({"groups": ("fast",)}, "fast", "slow@b", "group_forbidden"),
-        ({"groups": ("fast",)}, "", "models/slow@b", "group_forbidden"),
+        ({"groups": ("fast",)}, "slow", "b", "group_forbidden"),
+        ({"groups": ()}, "fast", "slow@b", "group_forbidden"),
         ({"groups": ("slow",)}, "", "slow@b", None),
-        ({"groups": ("slow",)}, "fast", "slow@b", "group_forbidden"),
+        ({"groups": ("slow",), "models": ("b",)}, "", "slow@b", None),
+        ({"groups": ("fast",), "models": ("b",)}, "", "slow@b", "model_forbidden"),
         ({"groups": ("fast",)}, "", "off@b", None),
         ({"models": ("b",)}, "fast", "b", None),
         ({"models": ("b",)}, "", "fast@b", None),
@@ -322,6 +323,24 @@ def test_permission_is_on_the_name_of_the_alias_and_on_the_group(
     with pytest.raises(Forbidden) as caught:
         authorise(call(group=path), caller(**fields), Peek(named), snapshot)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("groups", [(), ("fast",), ("other*",)])
+@pytest.mark.parametrize("models", [("*",), ("*@b",), ("b",), ()])
+@pytest.mark.parametrize("prefix", ["", "models/"])
+def test_a_group_that_the_key_may_not_use_is_like_one_that_is_not_there(
+    groups: tuple[str, ...], models: tuple[str, ...], prefix: str
+) -> None:
+    who = caller(groups=groups, models=models)
+
+    def outcome(left: str) -> object:
+        try:
+            route = authorise(call(), who, Peek(f"{prefix}{left}@b"), grouped(FAST, SLOW))
+        except Forbidden as error:
+            return error.code, error.message
+        return route.group, route.model.replace(left, "?"), [one.model.replace(left, "?") for one in route.destinations]
+
+    assert outcome("slow") == outcome("zzzz")
 
 
 @pytest.mark.parametrize("named", ["fast@nobody,b", "fast@,b", "fast@openai,", "fast@" + "x" * 513, "fast@a\nb"])

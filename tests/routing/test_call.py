@@ -22,14 +22,29 @@ def test_the_first_form_that_is_present_wins_even_when_it_holds_none(at: int) ->
     assert presented_key({FORMS[at]: b"Bearer first" if at == 0 else b"first", **header}, b"key=late") == "first"
 
 
-@pytest.mark.parametrize("value", [b"", b"Bearer", b"Bearer ", b"Basic c2stMQ==", b"sk-1", b"Bearersk-1"])
-def test_another_scheme_is_no_key(value: bytes) -> None:
+@pytest.mark.parametrize("value", [b"Basic c2stMQ==", b"basic", b"Digest a=b", b"sk-1", b"Bearersk-1"])
+def test_another_scheme_is_not_presented(value: bytes) -> None:
+    assert presented_key({b"authorization": value, b"x-api-key": b"sk-2"}, b"key=sk-3") == "sk-2"
+    assert presented_key({b"authorization": value}, b"key=sk-3") == "sk-3"
+    assert presented_key({b"authorization": value}, b"") is None
+
+
+@pytest.mark.parametrize("value", [b"", b" ", b"Bearer", b"Bearer ", b"bearer  "])
+def test_a_bearer_without_a_token_is_presented(value: bytes) -> None:
     assert presented_key({b"authorization": value, b"x-api-key": b"sk-2"}, b"key=sk-3") == ""
 
 
 def test_the_query_comes_last() -> None:
     assert presented_key({}, b"alt=sse&key=sk-1&x=2") == "sk-1"
     assert presented_key({}, b"monkey=sk-1") is None
+    assert presented_key({}, b"a=key&b=%6bey") is None
+    assert presented_key({}, b"key") == ""
+    assert presented_key({}, b"key=sk-1&key=sk-2") == "sk-1"
+
+
+@pytest.mark.parametrize("query", [b"key=sk%2D1", b"k%65y=sk-1", b"a=%zz&%6b%65%79=%73k-1&x"])
+def test_escapes_of_the_query_are_read(query: bytes) -> None:
+    assert presented_key({}, query) == "sk-1"
     assert presented_key({}, b"") is None
 
 

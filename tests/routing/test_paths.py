@@ -87,7 +87,8 @@ def test_lists(prefix: str) -> None:
     [
         ("/api/tags", "tags", "GET, HEAD"),
         ("/api/show", "show", "POST"),
-        ("/api/ps", "ps", "GET"),
+        ("/api/hello", "hello", "GET, HEAD"),
+        ("/api/ps", "ps", "GET, HEAD"),
         ("/api/version", "version", "GET, HEAD"),
     ],
 )
@@ -103,20 +104,21 @@ def test_ollamas_own(prefix: str, tail: str, name: str, allow: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "protocol", "model"),
+    ("path", "protocol", "group", "model"),
     [
-        ("/responses", "openai_responses", None),
-        ("/openai/responses", "openai_responses", None),
-        ("/openai/deployments/gpt-5/chat/completions", "openai_chat", "gpt-5"),
-        ("/openai/deployments/a%2Fb/embeddings", "openai_chat", "a/b"),
-        ("/openai/deployments/gpt-5/responses", "openai_responses", "gpt-5"),
-        ("/gemini/v1/chat", "gemini", None),
+        ("/responses", "openai_responses", "", None),
+        ("/openai/responses", "openai_responses", "openai", None),
+        ("/openai/deployments/gpt-5/chat/completions", "openai_chat", "openai", "gpt-5"),
+        ("/openai/deployments/a%2Fb/embeddings", "openai_chat", "openai", "a/b"),
+        ("/openai/deployments/gpt-5/responses", "openai_responses", "openai", "gpt-5"),
+        ("/gemini/v1/chat", "gemini", "gemini", None),
     ],
 )
-def test_fixed(path: str, protocol: str, model: str | None) -> None:
+def test_fixed(path: str, protocol: str, group: str, model: str | None) -> None:
+    """Where they stand below a prefix, the group of its name has rules for them."""
     found = match("POST", path.encode())
     assert found.endpoint is not None
-    assert (found.endpoint.protocol, found.model, found.group) == (protocol, model, "")
+    assert (found.endpoint.protocol, found.group, found.model) == (protocol, group, model)
 
 
 NOTHING = [
@@ -140,6 +142,11 @@ NOTHING = [
     "/compat/team/v1/messages",
     "/v1",
     "/team",
+    "/team//",
+    "/favicon.ico",
+    "/team/compat",
+    "/claude//",
+    "/Claude",
     "/messages",
     "/v1/models/",
     "/v1beta/models/",
@@ -172,7 +179,36 @@ def test_nothing(path: str, method: str) -> None:
 def test_an_unknown_action_is_no_action(action: str) -> None:
     with pytest.raises(NoRoute) as caught:
         match("POST", f"/v1beta/models/gemini:{action}".encode())
-    assert caught.value.allow == "GET"
+    assert caught.value.allow == "GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    ("path", "group", "compat"),
+    [
+        ("/", "", False),
+        ("/claude", "claude", False),
+        ("/claude/", "claude", False),
+        ("/openai", "openai", False),
+        ("/gemini/", "gemini", False),
+        ("/compat_mode", "", True),
+        ("/compat/", "", True),
+        ("/claude/compat", "claude", True),
+        ("/team/", "team", False),
+        ("/team/compat_mode/", "team", True),
+    ],
+)
+def test_the_root_of_a_base_url(path: str, group: str, compat: bool) -> None:
+    for method in ("GET", "HEAD"):
+        found = match(method, path.encode())
+        assert (found.name, found.group, found.compat, found.endpoint) == ("root", group, compat, None)
+    with pytest.raises(NoRoute) as caught:
+        match("POST", path.encode())
+    assert caught.value.allow == "GET, HEAD"
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/x", "/v1beta/models", "/v1/key", "/v1/usage", "/v1/providers", "/openai/models", "/api/ps"])  # fmt: skip  # noqa: E501
+def test_head_is_where_get_is(path: str) -> None:
+    assert match("HEAD", path.encode()) == match("GET", path.encode())
 
 
 @pytest.mark.parametrize(
@@ -183,6 +219,7 @@ def test_an_unknown_action_is_no_action(action: str) -> None:
         ("/nothing", {b"x-goog-api-key": b"1"}, "", "gemini"),
         ("/v1/models", {}, "key=1", "gemini"),
         ("/v1/models", {}, "monkey=1", "openai_chat"),
+        ("/v1/models", {}, "a=1&k%65y=1", "gemini"),
         ("/claude/nothing", {}, "", "anthropic"),
         ("/gemini/nothing", {b"anthropic-version": b"1"}, "", "gemini"),
         ("/openai/nothing", {b"anthropic-version": b"1"}, "", "openai_chat"),

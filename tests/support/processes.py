@@ -13,7 +13,6 @@ import asyncio
 import base64
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -29,7 +28,7 @@ from gateway.core import db
 from gateway.core.migrate import upgrade
 from gateway.core.settings import Settings
 from gateway.jobs.leader import connect
-from gateway.local.listening import free_port
+from gateway.local.listening import Port, free_port
 from gateway.local.postgres import postgres
 from gateway.local.redis import redis as redis_server
 from gateway.local.servers import Server
@@ -187,18 +186,15 @@ async def works(*, gateways: int = 1, jobs: bool = True, lease: float = LEASE, *
         yield plant
 
 
-def _process(plant: Plant, title: str, command: tuple[str, ...], *, keep: tuple[int, ...] = (), **more: str) -> Process:
-    return Process(title, command, plant.environ | more, plant.logs / f"{title}.log", keep=keep)
+def _process(plant: Plant, title: str, command: tuple[str, ...], port: Port | None = None) -> Process:
+    return Process(title, command, plant.environ, plant.logs / f"{title}.log", port=port)
 
 
 def _gateway(plant: Plant, number: int, lease: float, stack: AsyncExitStack) -> Process:
     """It inherits its listening socket, as under `poolgate up`: clients wait in it while the process starts again."""
-    listening = stack.enter_context(socket.socket())
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", 0))
-    listening.listen(512)
+    port = Port("127.0.0.1", 0, 1, "a free port")
+    stack.callback(port.close)
     command = (*PYTHON, "tests.support.gateway_process", str(lease))
-    fileno = listening.fileno()
-    made = _process(plant, f"gateway-{number}", command, keep=(fileno,), POOLGATE_GATEWAY_FD=str(fileno))
-    made.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    made = _process(plant, f"gateway-{number}", command, port)
+    made.url = f"http://127.0.0.1:{port.number}"
     return made

@@ -89,6 +89,43 @@ async def test_what_is_no_request(site: Site, name: str) -> None:
         assert await client.closed()
 
 
+@pytest.mark.parametrize(
+    ("line", "allow", "shape"),
+    [
+        ("FOO /v1/messages", "POST", "anthropic"),
+        ("FOO /v1/messages?beta=true", "POST", "anthropic"),
+        ("post /v1/messages", "POST", "anthropic"),
+        ("POSTS /v1beta/models/x:generateContent", "POST", "gemini"),
+        ("FOO /v1/models", "GET, HEAD", "openai"),
+        ("BREW /api/tags", "GET, HEAD", "ollama"),
+    ],
+)
+async def test_a_method_that_nobody_knows(site: Site, key: str, line: str, allow: str, shape: str) -> None:
+    async with wire(site.url) as client:
+        await client.send(b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert (await client.answer()).status == 200
+        await client.send(f"{line} HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\n\r\n".encode())
+        got = await client.answer()
+        assert (got.status, got.header("allow"), got.header("connection")) == (405, allow, "close")
+        error = got.json["error"]
+        told = {
+            "anthropic": got.json.get("type") == "error",
+            "gemini": "status" in error and shape != "ollama",
+            "ollama": isinstance(error, str),
+        }
+        assert [name for name, found in told.items() if found] == ([] if shape == "openai" else [shape])
+        assert await client.closed()
+
+
+@pytest.mark.parametrize("sent", [b"FOO /nothing HTTP/1.1\r\n\r\n", b"FOO", b"FOO /v1/messages", b"\x16\x03\x01\x02"])
+async def test_a_method_that_nobody_knows_where_nothing_is(site: Site, sent: bytes) -> None:
+    async with wire(site.url) as client:
+        await client.send(sent)
+        got = await client.answer()
+        assert (got.status, code(got)) == (400, "invalid_request")
+        assert await client.closed()
+
+
 async def test_refusals_speak_the_protocol_of_the_path(site: Site) -> None:
     async with wire(site.url) as client:
         await client.send(POST + b"host: b\r\n\r\n")

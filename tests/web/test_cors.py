@@ -5,6 +5,10 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
+from gateway.core.counters import counter
+from gateway.core.limits import parse
+from gateway.relay.admit import Standing
+from gateway.relay.standing import limit_headers
 from gateway.web.cors import granted, is_preflight, preflight
 from tests.support.installation import Site, installation
 
@@ -28,6 +32,16 @@ def test_an_origin_is_allowed_when_it_is_named(origin: bytes | None, origins: tu
     assert bool(headers) is allowed
     assert headers.get(b"access-control-allow-origin") == (origin if allowed else None)
     assert b"access-control-allow-credentials" not in headers
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+def test_every_header_of_ours_can_be_read(dialect: str) -> None:
+    limits = parse([{"type": kind, "max": 9, "per": "minute"} for kind in ("requests", "tokens")])
+    standings = [Standing(counter(limit, 0), 1, 5) for limit in limits]
+    ours = {name.decode() for name, _ in limit_headers(dialect, standings, 0.0)}
+    assert len(ours) == 6
+    exposed = set(dict(granted(PAGE.encode(), ("*",)))[b"access-control-expose-headers"].decode().split(", "))
+    assert ours | {"x-poolgate-adjusted", "x-request-id", "server-timing"} <= exposed
 
 
 def test_a_preflight_is_an_options_request_that_asks_for_a_method() -> None:

@@ -192,9 +192,10 @@ async def test_nothing_here(site: Site, path: str, speaks: str) -> None:
         ("/claude/v1/messages/count_tokens", "PUT", "POST"),
         ("/v1/chat/completions", "GET", "POST"),
         ("/v1beta/models/x:generateContent", "GET", "POST"),
-        ("/v1/models", "POST", "GET"),
-        ("/v1/key", "POST", "GET"),
+        ("/v1/models", "POST", "GET, HEAD"),
+        ("/v1/key", "POST", "GET, HEAD"),
         ("/", "POST", "GET, HEAD"),
+        ("/claude", "POST", "GET, HEAD"),
         ("/api/hello", "DELETE", "GET, HEAD"),
     ],
 )
@@ -216,7 +217,19 @@ async def test_no_websocket(site: Site, key: str, path: str) -> None:
     assert got.status == 405
 
 
-@pytest.mark.parametrize("path", ["/", "/api/hello"])
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/sandbox-echo", "/v1beta/models", "/v1/key", "/v1/usage", "/v1/providers", "/api/ps"])  # fmt: skip  # noqa: E501
+async def test_head_is_get_without_the_body(site: Site, key: str, path: str) -> None:
+    got, head = await raw(site, "GET", path, key), await raw(site, "HEAD", path, key)
+    assert (got.status, head.status, head.body) == (200, 200, b"")
+    assert [name for name, _ in head.headers] == [name for name, _ in got.headers]
+    assert head.header("content-type") == got.header("content-type")
+    if path != "/v1/key":  # which tells what is left
+        assert head.header("content-length") == got.header("content-length") == str(len(got.body))
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/api/hello", "/claude", "/claude/", "/claude/api/hello", "/fast/api/hello", "/compat/api/hello"]
+)
 async def test_probes(site: Site, path: str) -> None:
     got = await raw(site, "HEAD", path, "")
     assert (got.status, got.header("content-type")) == (200, "application/json")

@@ -61,6 +61,22 @@ async def test_it_is_not_there_for_others(site: Site) -> None:
     assert (got.status_code, got.json()["error"]["code"]) == (404, "not_found")
 
 
+async def test_behind_a_proxy_the_client_counts(open_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = open_site.gate.settings
+    trusting = msgspec.structs.replace(settings, trusted_proxies=("127.0.0.1/32",), metrics_allow=("127.0.0.1/32",))
+    monkeypatch.setattr(open_site.gate, "settings", trusting)
+    for forwarded, status in (({}, 200), ("8.8.8.8", 404), ("127.0.0.1, 8.8.8.8", 404), ("8.8.8.8, 127.0.0.1", 404)):
+        headers = {"x-forwarded-for": forwarded} if isinstance(forwarded, str) else {}
+        assert (await open_site.http.get("/metrics", headers=headers)).status_code == status, forwarded
+    untrusting = msgspec.structs.replace(trusting, trusted_proxies=())
+    monkeypatch.setattr(open_site.gate, "settings", untrusting)
+    assert (await open_site.http.get("/metrics", headers={"x-forwarded-for": "8.8.8.8"})).status_code == 200
+
+
+async def test_it_is_named_like_every_answer(open_site: Site) -> None:
+    assert (await open_site.http.get("/metrics")).headers["x-request-id"].startswith("req_")
+
+
 async def test_it_is_not_there_for_other_addresses(open_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     narrow = msgspec.structs.replace(open_site.gate.settings, metrics_allow=("10.9.8.7",))
     monkeypatch.setattr(open_site.gate, "settings", narrow)

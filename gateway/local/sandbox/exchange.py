@@ -117,7 +117,8 @@ class Sandbox:
         dialect, target = entry.dialect, entry.target
         members = members_of(entry.request.body)
         if operation == "generate":
-            if dialect.name == "anthropic" and not entry.request.header("anthropic-version"):
+            # Ollama's form of it, which asks for no credential, asks for no version either.
+            if dialect.name == "anthropic" and not dialect.free and not entry.request.header("anthropic-version"):
                 raise Invalid("anthropic-version: header is required")
             ask = dialect.ask(target, members)
             entry.model, entry.stream = ask.model, ask.stream

@@ -199,7 +199,8 @@ def fault(fault: Fault, request_id: str) -> bytes:
 
 
 def event_fault(ask: Ask, answer: Answer, fault: Fault) -> bytes:
-    return _framed(ask, encode({"error": _error(fault)}), fault.first)
+    framed = _framed(ask, encode({"error": _error(fault)}), fault.first)
+    return framed if ask.sse else framed + b"]"
 
 
 def headers(request_id: str, fault: Fault | None) -> str:

@@ -61,6 +61,11 @@ async def test_anthropic_needs_its_version(sandbox, http) -> None:
     assert (answer.status_code, "anthropic-version" in answer.text) == (400, True)
 
 
+async def test_ollamas_form_of_it_needs_none(sandbox, http) -> None:
+    answer = await http.post("/ollama/v1/messages", json=body("m"), headers={"authorization": "Bearer k"})
+    assert (answer.status_code, answer.json()["type"]) == (200, "message")
+
+
 async def test_websockets_are_not_offered(sandbox, http) -> None:
     headers = {"authorization": "Bearer k", "upgrade": "websocket", "connection": "upgrade"}
     answer = await http.get("/v1/responses", headers=headers)

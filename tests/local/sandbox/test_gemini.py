@@ -161,6 +161,14 @@ async def test_without_sse_a_stream_is_a_json_array(sandbox, version, separator)
     assert sandbox.requests()[0].target.endswith("?key=…xyz1")
 
 
+@pytest.mark.parametrize(("model", "rows"), [("sandbox-first-error-503", 1), ("sandbox-late-error-503", 6)])
+async def test_an_error_closes_the_array(sandbox, model, rows) -> None:
+    url = f"{sandbox.url}/v1beta/models/{model}:streamGenerateContent?key=AIza-xyz1"
+    async with httpx2.AsyncClient() as client:
+        found = (await client.post(url, json={"contents": [{"parts": [{"text": "hi"}]}]})).json()
+    assert (len(found), found[-1]["error"]["code"]) == (rows, 503)
+
+
 @pytest.mark.parametrize("model", ["sandbox-think-2-tokens-9", "sandbox-tool"])
 async def test_several_answers_are_all_billed(sandbox, google, model) -> None:
     one = await google.aio.models.generate_content(model=model, contents="say hello", config=PLAIN)
