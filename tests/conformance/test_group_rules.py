@@ -284,7 +284,7 @@ async def test_headers_replace_the_clients_and_the_accounts_own_win(realm: Realm
     assert not any(name.startswith("x-poolgate-") for name, _ in seen)
 
 
-async def test_betas_of_the_group_are_added_to_the_clients_and_go_before_those_of_an_oauth_account(realm: Realm) -> None:
+async def test_betas_of_the_group_join_the_clients_and_go_before_those_of_an_oauth_account(realm: Realm) -> None:
     await realm.account(
         "claude-official", base_url=realm.provider.url, models=["sandbox-echo"],
         credentials={"access_token": "sk-ant-oat-0001"},
