@@ -14,7 +14,6 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
@@ -122,8 +121,14 @@ class Journal:
 
     def _write(self, file: int) -> None:
         """One write, which may take a part only. What it took is forgotten, by whole lines."""
-        data = b"".join(islice(self._out, _AT_ONCE))[self._written :]
-        self._written += os.write(file, data)
+        lines = self._out[:_AT_ONCE]
+        data = b"".join(lines)[self._written :]
+        taken = os.write(file, data)
+        if taken == len(data):
+            self._written = 0
+            del self._out[: len(lines)]
+            return
+        self._written += taken
         whole = 0
         while whole < len(self._out) and self._written >= len(self._out[whole]):
             self._written -= len(self._out[whole])
