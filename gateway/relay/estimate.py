@@ -106,16 +106,19 @@ class Estimate:
             expected = max(LEAST_OUTPUT, int(2 * self._means.of(self._route.caller.key_id, self._route.model)))
             return self._answers * (expected if self.asked is None else min(self.asked, expected))
         if self._most is None:
-            # As much as the most able of them gives; one of which that is not known gives what is asked for.
-            most = max(
-                max_output(self._table, platform, model)
-                or max_output(self._table, platform, self._route.model)
-                or self.asked
-                or UNKNOWN_OUTPUT
-                for platform, model in self._names()
-            )
-            self._most = self._answers * (most if self.asked is None else min(most, self.asked))
+            self._most = self._answers * self._longest()
         return self._most
+
+    def _longest(self) -> int:
+        """One answer's: as much as the most able of them gives; one of which that is not known gives what is asked."""
+        table, asked, most = self._table, self.asked, 0
+        for one in self._candidates:
+            platform = one.account.platform
+            able = max_output(table, platform, one.model) or max_output(table, platform, self._route.model)
+            most = max(most, able or asked or UNKNOWN_OUTPUT)
+            if asked is not None and most >= asked:
+                return asked
+        return most
 
     def under(self, limit: Limit) -> int:
         """How much the request is expected to count, in the limit's own unit; tokens at least one."""
