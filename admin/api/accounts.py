@@ -189,6 +189,7 @@ _DRAINING: dict[str, Any] = {"enabled": True, "draining": True}
 async def _state(resources: Resources, account: m.Account) -> dict[str, Any]:
     """What the operator decided comes first: it does not end when an automatic state does."""
     shown = await inspection.read_state(resources.redis, account.tenant_id, account.id, account.proxy_id)
+    shown |= {"draining": account.draining}
     if not account.enabled:
         return shown | {"usable": False, "reason": "disabled", "until": None, "source": None}
     if account.expires_at is not None and account.expires_at <= datetime.now(UTC):

@@ -18,6 +18,7 @@ from gateway.routing.call import Call
 from gateway.routing.choose import Candidate
 from gateway.translation import SPEECHES, compat, counting
 from gateway.translation.embeddings import EMBEDDINGS, Texts
+from gateway.translation.ollama import unloads
 from gateway.translation.prompt import Prompt, Untranslatable
 from gateway.translation.speech import Asking, Limits
 
@@ -44,7 +45,7 @@ def translating(call: Call, route: Route, peek: Peek, candidate: Candidate, tabl
 
 def answered_here(call: Call, route: Route, peek: Peek, candidate: Candidate) -> tuple[bytes, tuple[str, ...]] | None:
     """The answer to what no upstream needs to be asked, and what is to be known of it: tokens that nobody can count,
-    Ollama's request to load a model, which has no message. Raises InvalidRequest."""
+    Ollama's request to load a model or to let it go, which has no message. Raises InvalidRequest."""
     if not candidate.spoken.hub:
         return None
     if not candidate.spoken.protocol:
@@ -55,7 +56,8 @@ def answered_here(call: Call, route: Route, peek: Peek, candidate: Candidate) ->
     prompt = conversation(call, route, peek)
     if prompt.turns:
         return None
-    asking = Asking(route.model, call.request_id, int(call.received_at), prompt, action=route.endpoint.action)
+    at, action = int(call.received_at), route.endpoint.action
+    asking = Asking(route.model, call.request_id, at, prompt, action=action, unload=unloads(call.body))
     return SPEECHES["ollama"].whole(asking, ()), ()
 
 

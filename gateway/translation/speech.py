@@ -33,6 +33,8 @@ class Asking(Struct, frozen=True):
     """Tokens of the prompt, for a protocol that says them at the beginning, when the upstream says them at its end."""
     elapsed: Callable[[], int] = _nothing
     """Nanoseconds since the request came."""
+    unload: bool = False
+    """Ollama: a request without messages that lets the model go (`keep_alive` of 0)."""
 
 
 class Built(Struct, frozen=True):

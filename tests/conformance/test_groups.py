@@ -113,21 +113,25 @@ def to(group: str) -> dict[str, Any]:
     return alias("fast", {"model": f"sandbox-echo-of-{group}"})
 
 
-async def test_fixed_paths_are_of_no_group_but_the_default(realm: Realm) -> None:
+async def test_fixed_paths_are_of_the_group_of_their_prefix(realm: Realm) -> None:
+    """Otherwise its rules could be gone around by another path."""
     await realm.at("openai_chat", models=["sandbox-echo-*"])
     for name in ("default", "openai", "gemini"):
         await realm.group(name, aliases=[to(name)])
     key, chat = await realm.key(), {"messages": [{"role": "user", "content": "Hello"}]}
-    for path, body in (
-        ("/openai/deployments/fast/chat/completions?api-version=1", chat),
-        ("/openai/responses", {"model": "fast", "input": "Hello"}),
-        ("/responses", {"model": "fast", "input": "Hello"}),
-        ("/gemini/v1/chat", {"model": "fast", **chat}),
+    for path, body, group in (
+        ("/openai/deployments/fast/chat/completions?api-version=1", chat, "openai"),
+        ("/openai/responses", {"model": "fast", "input": "Hello"}, "openai"),
+        ("/openai/v1/responses", {"model": "fast", "input": "Hello"}, "openai"),
+        ("/responses", {"model": "fast", "input": "Hello"}, "default"),
+        ("/gemini/v1/chat", {"model": "fast", **chat}, "gemini"),
     ):
         answer = await realm.post(key, path, body)
-        assert (answer.status_code, realm.model) == (200, "sandbox-echo-of-default"), (path, answer.text)
-    answer = await realm.post(key, "/openai/v1/responses", {"model": "fast", "input": "Hello"})
-    assert (answer.status_code, realm.model) == (200, "sandbox-echo-of-openai")
+        assert (answer.status_code, realm.model) == (200, f"sandbox-echo-of-{group}"), (path, answer.text)
+    none = await realm.key(groups=[])
+    for path in ("/openai/deployments/fast/chat/completions", "/openai/responses", "/gemini/v1/chat"):
+        answer = await realm.post(none, path, {"model": "fast", **chat})
+        assert (answer.status_code, code_of(answer)) == (403, "group_forbidden"), (path, answer.text)
 
 
 async def test_permission_comes_before_existence(realm: Realm) -> None:

@@ -88,13 +88,21 @@ async def test_a_count_that_cannot_be_read(world: World) -> None:
     assert (answer.status_code, code_of(answer)) == (400, "invalid_request")
 
 
-@pytest.mark.parametrize(("path", "asked"), [("/api/chat", {"messages": []}), ("/api/generate", {})])
-async def test_ollamas_request_to_load_a_model(world: World, path: str, asked: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("path", "asked", "reason"),
+    [
+        ("/api/chat", {"messages": []}, "load"),
+        ("/api/generate", {}, "load"),
+        ("/api/chat", {"messages": [], "keep_alive": 0}, "unload"),
+        ("/api/generate", {"keep_alive": "0s"}, "unload"),
+    ],
+)
+async def test_ollamas_request_to_load_a_model(world: World, path: str, asked: dict[str, Any], reason: str) -> None:
     await world.account("claude-console")
     sent = len(world.site.sandbox.requests())
     answer = await post(world, path, await world.key(), {"model": "sandbox-echo", **asked})
     assert answer.status_code == 200, answer.text
-    assert (answer.json()["done"], answer.json()["done_reason"]) == (True, "load")
+    assert (answer.json()["done"], answer.json()["done_reason"]) == (True, reason)
     assert len(world.site.sandbox.requests()) == sent
 
 

@@ -2,9 +2,10 @@
 
 from gateway.translation.ollama import build, parse, reader, writer
 from gateway.translation.ollama.losses import LOSSES
+from gateway.translation.ollama.parse import unloads
 from gateway.translation.speech import Speech
 
-__all__ = ["LOSSES", "SPEECH"]
+__all__ = ["LOSSES", "SPEECH", "unloads"]
 
 SPEECH = Speech(
     name="ollama",

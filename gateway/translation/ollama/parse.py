@@ -41,6 +41,8 @@ _LEVELS: dict[str, Effort] = {
     "max": "xhigh",
 }
 _DROPPED = ("context", "keep_alive", "shift", "truncate")
+#: Of a duration as Go writes it (https://pkg.go.dev/time#ParseDuration).
+_NO_TIME = re.compile(r"[+-]?(?:0+(?:\.0*)?(?:ns|us|µs|ms|s|m|h)?)+")
 _Number = int | float
 """Whole numbers that a client may write as 7.0."""
 
@@ -116,6 +118,11 @@ class _Generate(_Asked, kw_only=True):
     raw: bool | None = None
 
 
+class _Kept(Struct):
+    keep_alive: Any = None
+
+
+_kept = msgspec.json.Decoder(_Kept)
 _chat = msgspec.json.Decoder(_Chat)
 _generate = msgspec.json.Decoder(_Generate)
 _options = msgspec.json.Decoder(_Options)
@@ -318,3 +325,9 @@ def _reasoning(think: bool | str | None) -> Reasoning:
 
 def _whole(number: _Number | None) -> int | None:
     return None if number is None else int(number)
+
+
+def unloads(body: bytes) -> bool:
+    """Whether the model is not to be kept for any time. Of a body that was parsed."""
+    kept = _kept.decode(body).keep_alive
+    return kept == 0 if isinstance(kept, int | float) else isinstance(kept, str) and bool(_NO_TIME.fullmatch(kept))

@@ -130,7 +130,7 @@ class Writer:
 
 
 def whole(asking: Asking, events: Sequence[Event]) -> bytes:
-    """No events: no model has worked, it is only loaded (a request without messages)."""
+    """No events: no model has worked, it is only loaded or let go (a request without messages)."""
     form, now = _Form(asking), asking.elapsed()
     blocks: dict[int, _Block] = {}
     usage, ended = None, Ended("end")
@@ -149,7 +149,7 @@ def whole(asking: Asking, events: Sequence[Event]) -> bytes:
             case _:
                 pass
     if not events:
-        return form.line({}, {"done_reason": "load"})[:-1]
+        return form.line({}, {"done_reason": "unload" if asking.unload else "load"})[:-1]
     return form.line(_message(form, list(blocks.values())), _last(ended, usage, now, 0))[:-1]
 
 

@@ -92,6 +92,16 @@ async def test_what_cannot_be_is_refused_by_its_name(root: Api, more: dict[str, 
     assert SECRET not in json.dumps(problem)
 
 
+async def test_one_that_is_drained_says_so_until_it_is_switched(root: Api):
+    path = f"/accounts/{(await root('POST /accounts', draft(), expect=201))['id']}"
+    assert (await root(f"GET {path}/state"))["draining"] is False
+    drained = await root(f"POST {path}/drain")
+    assert (drained["usable"], drained["draining"]) == (True, True)
+    assert (await root(f"GET {path}/state"))["draining"] is True
+    await root(f"POST {path}/enable")
+    assert (await root(f"GET {path}/state"))["draining"] is False
+
+
 async def test_a_patch_keeps_clears_and_replaces(root: Api, resources: Resources):
     said = {"models": ["claude-3*"], "priority": 3, "max_concurrency": 2, "timeouts": {"connect": 3}, "notes": "n"}
     own = [{"type": "requests", "per": {"rolling": "5h"}, "max": 9}, {"type": "concurrency", "max": 2}]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.protocols.codec import InvalidBody
 from gateway.protocols.ollama import ENDPOINTS
-from gateway.translation.ollama import SPEECH
+from gateway.translation.ollama import SPEECH, unloads
 from gateway.translation.prompt import (
     Call,
     Format,
@@ -358,3 +358,18 @@ def test_anything_is_read_or_refused(value):
             assert isinstance(SPEECH.parse(json.dumps(value).encode(), BY_ACTION[action]), Prompt)
         except InvalidBody as error:
             assert error.message
+
+
+@pytest.mark.parametrize(
+    ("kept", "frees"),
+    [
+        *((kept, True) for kept in (0, 0.0, "0", "0s", "0m0s", "0.0h", "-0")),
+        *((kept, False) for kept in (5, -1, 0.5, "5m", "0m5s", "-1", "", "s", None, True, [0], {"a": 0})),
+    ],
+)
+def test_a_model_is_let_go_when_it_is_kept_for_no_time(kept, frees):
+    assert unloads(json.dumps({"model": "m", "keep_alive": kept}).encode()) is frees
+
+
+def test_a_model_is_kept_where_nothing_is_said_of_it():
+    assert not unloads(b'{"model": "m"}')
