@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -226,6 +226,27 @@ async def test_emptied(world: World, noticed: str) -> None:
         await world.drain()
     assert await world.used() == world.expected()
     await world.finished()
+
+
+_MANY = """
+INSERT INTO counters (tag, name, bucket, span, amount, ends_at)
+SELECT i % 16, 'd:' || md5(i::text), 0, 0, i, now() + interval '1 hour' FROM generate_series(1, 60000) i
+"""
+
+
+async def test_many_counters_of_all_tags_are_there_again_within_five_seconds(world: World) -> None:
+    await world.scene.connection.execute(_MANY)
+    await world.redis.flushall()
+    began = time.monotonic()
+    for tag in reversed(range(TAGS)):
+        while await world.redis.get(prefix(tag) + "epoch") is None:
+            world.restorer._looked = 0
+            await world.restorer.look()
+            await asyncio.sleep(0.05)
+    assert time.monotonic() - began < 5
+    found = [name async for name in cast(Any, world.redis).scan_iter(match="{pg:*}:d:*", count=10_000)]
+    assert len(found) >= 60_000
+    await world.scene.connection.execute("DELETE FROM counters WHERE name ~ '^d:[0-9a-f]{32}$'")
 
 
 async def test_cold_it_waits_for_the_gateways(world: World) -> None:
