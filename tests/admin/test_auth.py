@@ -64,6 +64,14 @@ async def test_a_log_in_with_a_password_that_was_given_ends_the_bootstrap_token(
         await root("GET /keys", expect=401)
 
 
+async def test_the_bootstrap_token_acts_for_nobodys_password(new_settings: Settings):
+    await bootstrap(new_settings)
+    async with serving(new_settings) as url, Api(url, BOOTSTRAP) as root:
+        await root("POST /me/password", {"current": "whatever", "new": "a password of the tests"}, expect=403)
+        for act in ("POST /me/totp", "POST /me/totp/confirm", "DELETE /me/totp"):
+            await root(act, None if act == "POST /me/totp" else {"code": "000000"}, expect=403)
+
+
 async def test_the_bootstrap_token_works_for_a_day(new_settings: Settings):
     async with serving(new_settings) as url, open_resources(new_settings) as resources, Api(url, BOOTSTRAP) as root:
         await root("POST /users", {"email": "first@example.com"}, expect=201)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 import admin.totp as totp
-from tests.admin.conftest import BOOTSTRAP, PASSWORD, Api, Browser, Tenant
+from tests.admin.conftest import PASSWORD, Api, Browser, Tenant
 
 pytestmark = pytest.mark.usefixtures("no_attempts_yet")
 OTHER = "another password of the tests"
@@ -18,14 +18,6 @@ async def test_the_owner_of_a_tenant_is_told_nothing_but_their_own(north: Tenant
     assert me["user"]["id"] == north.users["owner"]["id"]
     assert me["roles"] == [{"tenant_id": north.id, "role": "owner"}]
     assert (me["root"], me["csrf_token"], me["scopes"]) == (False, None, ["*:*"])
-
-
-async def test_the_bootstrap_token_acts_for_nobodys_password(url: str):
-    async with Api(url, BOOTSTRAP) as bootstrap:
-        await bootstrap("POST /me/password", {"current": "whatever", "new": PASSWORD}, expect=403)
-        for act in ("POST /me/totp", "POST /me/totp/confirm", "DELETE /me/totp"):
-            body = None if act == "POST /me/totp" else {"code": "000000"}
-            await bootstrap(act, body, expect=403)
 
 
 async def test_a_one_time_password_opens_nothing_but_its_own_change(root: Api, browser: Browser):
