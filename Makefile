@@ -14,7 +14,7 @@ up: environment
 
 # Most tests wait, so they run in processes side by side. Those that measure time, fill a store or kill processes run
 # after them, with the machine to themselves. ARGS: what to run instead; FLAGS: pytest's, for both.
-ALONE := tests/failures tests/bench tests/jobs tests/properties
+ALONE := tests/failures tests/bench tests/jobs tests/properties/test_neighbours.py
 test: environment
 ifdef ARGS
 	@$(BIN)/python -m pytest $(FLAGS) $(ARGS)
