@@ -13,7 +13,7 @@ _WRITTEN = re.compile(r"_u([0-9a-f]{2,6})_")
 
 
 def legal(text: str) -> str:
-    """The text in Anthropic's alphabet; itself where it is in it already."""
+    """The text in the alphabet that all take; itself where it is in it already."""
     return _TO_WRITE.sub(lambda found: f"_u{ord(found[0]):02x}_", text) or "_"
 
 
