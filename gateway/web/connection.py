@@ -40,8 +40,7 @@ def status_line(status: int) -> bytes:
     return _STATUS.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-def _nothing() -> None:
-    return
+def _nothing() -> None: ...
 
 
 class SocketDownstream:
@@ -185,6 +184,11 @@ class ClientConnection(HttpToolsProtocol):
         self.url = b""
         self.downstream: SocketDownstream | None = None
 
+    @property
+    def awaited(self) -> bool:
+        """A request of it is on its way: its first, or one whose head or body has begun."""
+        return not self._deaf and (self.downstream is None or self._in_head or self._in_body)
+
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
@@ -326,9 +330,8 @@ class ClientConnection(HttpToolsProtocol):
         """Answers what never became a request, and closes."""
         if self.transport.is_closing():
             return
-        header = dict(reversed(self.headers or []))
         path, _, query = self.url.partition(b"?")
-        protocol = protocol_near(path, header, query)
+        protocol = protocol_near(path, dict(reversed(self.headers or [])), query)
         status, headers, body = rendered(error, protocol, new_request()[0], None)
         lines = [name + b": " + value + b"\r\n" for name, value in headers]
         ending = b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
@@ -376,10 +379,8 @@ class ClientConnection(HttpToolsProtocol):
 
     def _stuck(self, now: float) -> bool:
         left = self.transport.get_write_buffer_size()
-        if not left:
-            self._stuck_at = None
-        elif self._stuck_at is None or left < self._stuck_at[1]:
-            self._stuck_at = (now, left)
+        if not left or self._stuck_at is None or left < self._stuck_at[1]:
+            self._stuck_at = (now, left) if left else None
         return self._stuck_at is not None and now - self._stuck_at[0] > SLOW_SECONDS
 
 

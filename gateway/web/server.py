@@ -1,14 +1,15 @@
 """Runs the data plane on uvicorn: our connections, their bounds swept once a second, a shutdown that lets streams end.
 
 SIGTERM: `/readyz` says no at once while new requests are still served for the grace; then the listener closes, kept
-connections get 503 `draining`, running streams go on up to the drain time and end with the error event. A second
-signal ends at once.
+connections and those that came last get 503 `draining`, running streams go on up to the drain time and end with the
+error event. A second signal ends at once.
 """
 
 import asyncio
 import gc
 import os
 import socket
+from collections.abc import Iterator
 from types import FrameType
 
 import uvicorn
@@ -21,6 +22,8 @@ from gateway.web.connection import ClientConnection
 
 KEEP_ALIVE_SECONDS = 75
 _SWEEP = 1.0
+_FIRST_WORD = 1.0
+"""How long a request that is on its way is waited for when all else has ended."""
 
 
 class Server(uvicorn.Server):
@@ -64,10 +67,7 @@ class Server(uvicorn.Server):
         return leaving or await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        for opened in sockets or []:
-            opened.close()
+        await self._stop_listening(sockets)
         if self.gate is not None:
             self.gate.draining = True
             await self._drain(self.gate)
@@ -77,9 +77,30 @@ class Server(uvicorn.Server):
         if not self.force_exit:
             await self.lifespan.shutdown()
 
+    async def _stop_listening(self, sockets: list[socket.socket] | None) -> None:
+        """The kernel resets what still stands in the queue of a listening socket that is closed, so that is taken
+        first. A socket that others listen on too is left alone: what is in its queue waits for them."""
+        own = [one for server in self.servers for one in server.sockets] if sockets is None else sockets
+        kept = [one.dup() for one in own if sockets is None or one.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)]
+        for closed in (*self.servers, *(sockets or ())):
+            closed.close()
+        await asyncio.sleep(0.01)  # uvloop closes its own in one of its next turns
+        waiting = [connection for listener in kept for connection in _queued(listener)]
+        for listener in kept:
+            listener.close()
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            await loop.connect_accepted_socket(self._connection, connection)
+
+    def _connection(self) -> ClientConnection:
+        return ClientConnection(self.config, self.server_state, self.lifespan.state)
+
     async def _drain(self, gate: Gate) -> None:
-        ends = asyncio.get_running_loop().time() + self._settings.drain_timeout
-        while self._busy(gate) and not self.force_exit and asyncio.get_running_loop().time() < ends:  # noqa: ASYNC110
+        loop = asyncio.get_running_loop()
+        began, ends = loop.time(), loop.time() + self._settings.drain_timeout
+        while not self.force_exit and loop.time() < ends:
+            if not self._busy(gate) and (loop.time() - began > _FIRST_WORD or not self._awaited()):
+                break
             await asyncio.sleep(0.05)
         for exchange in list(gate.exchanges.values()):
             exchange.stop(Unavailable("The gateway is going down.", code="draining", retry_after=1))
@@ -90,6 +111,21 @@ class Server(uvicorn.Server):
 
     def _busy(self, gate: Gate) -> bool:
         return bool(gate.exchanges) or any(not task.done() for task in self.server_state.tasks)
+
+    def _awaited(self) -> bool:
+        return any(one.awaited for one in self.server_state.connections if isinstance(one, ClientConnection))
+
+
+def _queued(listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that nobody has accepted yet."""
+    listener.setblocking(False)
+    while True:
+        try:
+            yield listener.accept()[0]
+        except BlockingIOError:
+            return
+        except ConnectionAbortedError:
+            continue
 
 
 def serve(app: Litestar, settings: Settings) -> None:

@@ -180,6 +180,8 @@ async def serving(settings: Settings) -> AsyncGenerator[Gateway]:
     """One gateway on a free port, until the context ends; it goes down as on SIGTERM."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # As a supervisor gives it to each of several workers.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listening.bind(("127.0.0.1", 0))
     app = create_app(settings)
     config = uvicorn.Config(
