@@ -15,7 +15,7 @@ from gateway.relay.headers import upstream_headers
 from gateway.relay.translate import Translation
 from gateway.routing.authorise import Route
 from gateway.routing.call import Call, Header, without
-from gateway.routing.choose import Candidate
+from gateway.routing.fitting import Candidate
 
 _LISTS = frozenset({b"anthropic-beta", b"openai-beta"})
 

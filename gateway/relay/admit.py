@@ -20,7 +20,7 @@ from gateway.relay.degraded import LocalLimits
 from gateway.relay.estimate import Estimate
 from gateway.relay.offer import FRESH, Ask, asked, first, including, mask_of, of_account
 from gateway.routing.authorise import Route
-from gateway.routing.choose import Candidate, Exclusion
+from gateway.routing.fitting import Candidate, Exclusion
 
 _SESSIONS = 50_000
 _BOUND, _MOVED = (1, 2), 3

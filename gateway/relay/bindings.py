@@ -18,7 +18,7 @@ from gateway.protocols.codec import InvalidBody, Peek
 from gateway.relay.exchange import Exchange
 from gateway.relay.gate import Gate
 from gateway.routing.call import Call
-from gateway.routing.choose import Candidate
+from gateway.routing.fitting import Candidate
 
 DAYS = 30
 _SECONDS = DAYS * 86_400

@@ -12,7 +12,7 @@ from gateway.platforms.platform import Headers, Verdict
 from gateway.relay.breaker import scope_of_family, served_anywhere
 from gateway.relay.exchange import Exchange
 from gateway.relay.gate import Gate
-from gateway.routing.choose import Candidate
+from gateway.routing.fitting import Candidate
 from gateway.upstream import BadAnswer, ConnectionBroken, DialFailed, Failure, TimedOut, Truncated
 from gateway.upstream.renewal import RE_AUTHORISE
 

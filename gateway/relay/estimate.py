@@ -8,7 +8,7 @@ from gateway.core.domain import Limit
 from gateway.core.prices import Table, max_output, priced
 from gateway.protocols.codec import Peek, Usage
 from gateway.routing.authorise import Route
-from gateway.routing.choose import Candidate
+from gateway.routing.fitting import Candidate
 
 PROMPT_CAP = 200_000
 LEAST_OUTPUT = 1024

@@ -38,16 +38,8 @@ from gateway.relay.refusals import Refusals
 from gateway.relay.settle import Settler
 from gateway.routing.authorise import Route
 from gateway.routing.call import Call
-from gateway.routing.choose import (
-    Candidate,
-    Exclusion,
-    choose,
-    excluded,
-    exclusions,
-    forget_snapshots,
-    kind_of,
-    no_account,
-)
+from gateway.routing.choose import choose, excluded, exclusions, kind_of, no_account
+from gateway.routing.fitting import Candidate, Exclusion, forget_snapshots
 from gateway.routing.states import States
 from gateway.upstream import Egress, Upstream
 from gateway.upstream.renewal import Renewals

@@ -15,7 +15,8 @@ from gateway.platforms.platform import Headers, Kind, model_family
 from gateway.relay.blame import Outcome
 from gateway.relay.exchange import Exchange
 from gateway.relay.gate import Gate
-from gateway.routing.choose import Candidate, kind_of
+from gateway.routing.choose import kind_of
+from gateway.routing.fitting import Candidate
 from gateway.upstream import TimedOut
 
 _KINDS = 32

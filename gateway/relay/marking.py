@@ -17,7 +17,7 @@ from gateway.platforms.platform import Kind, Scope, Verdict
 from gateway.relay import breaker
 from gateway.relay.exchange import Exchange
 from gateway.relay.gate import Gate
-from gateway.routing.choose import Candidate
+from gateway.routing.fitting import Candidate
 
 CLAIMED = 55.0
 """Seconds within which a probe's claim is certainly still this request's (admit gives it 60)."""

@@ -13,7 +13,7 @@ from gateway.core.domain import Account
 from gateway.core.names import reasoning_name, response_name, session_name
 from gateway.relay.estimate import Estimate
 from gateway.routing.authorise import Route, concerns, platforms_of
-from gateway.routing.choose import Candidate
+from gateway.routing.fitting import Candidate
 from gateway.routing.strategies import mode
 
 LEASE_MS = 60_000

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from gateway.relay.admit import Admission, Lease, Queued
 from gateway.relay.estimate import Estimate
 from gateway.routing.authorise import Route
-from gateway.routing.choose import Candidate
+from gateway.routing.fitting import Candidate
 
 
 async def wait(

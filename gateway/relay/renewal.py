@@ -11,7 +11,7 @@ from gateway.platforms.platform import Kind, NotRenewed, Scope, Verdict
 from gateway.relay.blame import Outcome, unreached
 from gateway.relay.exchange import Exchange
 from gateway.relay.gate import Gate
-from gateway.routing.choose import Candidate
+from gateway.routing.fitting import Candidate
 from gateway.upstream import DialFailed
 from gateway.upstream.renewal import RE_AUTHORISE, RefusedAgain, due
 

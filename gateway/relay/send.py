@@ -33,7 +33,7 @@ from gateway.relay.marking import claimed, recovered, troubled
 from gateway.relay.renewal import ready, refused, unrenewed
 from gateway.relay.single import answered_here, translating
 from gateway.relay.translate import EVENTS
-from gateway.routing.choose import Candidate
+from gateway.routing.fitting import Candidate
 from gateway.upstream import Answer, ConnectionBroken, Failure, TimedOut, Truncated
 
 ERROR_BODY = 1 << 20

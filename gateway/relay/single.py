@@ -15,7 +15,7 @@ from gateway.relay.convert import BodyConverter, Converter
 from gateway.relay.translate import Conversation, Translation, conversation, endpoint_of, outgoing_headers, said_error
 from gateway.routing.authorise import Route
 from gateway.routing.call import Call
-from gateway.routing.choose import Candidate
+from gateway.routing.fitting import Candidate
 from gateway.translation import SPEECHES, compat, counting
 from gateway.translation.embeddings import EMBEDDINGS, Texts
 from gateway.translation.ollama import unloads

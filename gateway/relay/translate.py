@@ -18,7 +18,7 @@ from gateway.relay.convert import JSON, Converter, StreamConverter, WholeConvert
 from gateway.relay.estimate import prompt_tokens
 from gateway.routing.authorise import Route
 from gateway.routing.call import Call
-from gateway.routing.choose import Candidate
+from gateway.routing.fitting import Candidate
 from gateway.routing.speaking import generating
 from gateway.translation import SPEECHES, UPSTREAMS, compat
 from gateway.translation.prompt import Prompt, Untranslatable

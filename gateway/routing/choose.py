@@ -17,93 +17,30 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from itertools import groupby
 
-from msgspec import Struct, structs
+from msgspec import structs
 
-from gateway.core.domain import Account, Pool, Strategy
+from gateway.core.domain import Account, Pool
 from gateway.core.errors import Forbidden, GatewayError, InvalidRequest, NotFound, Unavailable
 from gateway.core.snapshot import Snapshot
 from gateway.core.state import FOR_EVER
-from gateway.platforms.platform import model_family
-from gateway.routing.authorise import Destination, Route, matches
+from gateway.routing.authorise import Destination, Route
+from gateway.routing.fitting import LOOK, Candidate, Exclusion, family, fitting, serving, terms, unfit
 from gateway.routing.latency import NOBODY, Kind
-from gateway.routing.speaking import Spoken, spoken
 from gateway.routing.states import States
 from gateway.routing.strategies import Turn
 
 _SWITCHED_OFF = frozenset({"disabled", "expired", "draining"})
 _SOFT_WAIT = 2.0
-_LATE, _TRANSLATED, _NEXT_TARGET, _DRAINING, _SPARED = 1000, 2000, 4000, 400_000, 800_000
+_LATE, _DRAINING, _SPARED = 1000, 400_000, 800_000
 #: Reasons that say nothing of the account's health: it is not among those that were asked for.
 _NOWHERE = frozenset(
     {"model_not_served", "not_asked_for", "explicit_only", "key_bound_to_account", "key_bound_to_pool"}
 )
-_LOOK = -1
-"""The tier of a slow account that is looked at again, with this one request."""
-_family = lru_cache(8192)(model_family)
-
-
-class Exclusion(Struct, frozen=True):
-    """Why an account is not a candidate. `until`: epoch seconds, when that ends by itself."""
-
-    reason: str
-    until: float | None = None
-
-
-class Candidate(Struct, frozen=True):
-    account: Account
-    model: str
-    """The upstream's name of the model."""
-    tier: int
-    spoken: Spoken
-    """How it is asked."""
-    slow: bool = False
-    """Against its peers, or in trouble that spares the key: a session does not stay with it."""
-    probe: str = ""
-    """The scope of its breaker that is half-open: one request over all gateways may try (`p probe:ACCOUNT|SCOPE`,
-    claimed when it is admitted)."""
-    strategy: Strategy = "least_busy"
-    """How it is chosen among those of its tier."""
-    target: int = 0
-    """The place of the destination that it serves."""
-
-    @property
-    def translated(self) -> bool:
-        return self.spoken.translated
-
-    @property
-    def looked_at(self) -> bool:
-        """It is slow, and gets this one request to see whether it still is."""
-        return self.tier == _LOOK
-
-
-@lru_cache(65536)
-def serves(account: Account, model: str) -> bool:
-    """A name with a space in it is served only where the operator wrote it out. Upstreams repeat names in their errors,
-    whose sentences decide about the account: nobody may send a sentence for a name."""
-    if " " in model:
-        return model in account.model_map or model in account.models
-    return model in account.model_map or matches(model, account.models)
 
 
 def kind_of(route: Route) -> Kind:
     """What is asked for, as far as the time to the first byte is alike for it."""
-    return route.caller.tenant_id, _family(route.model), route.endpoint.operation, route.stream
-
-
-def serving(snapshot: Snapshot, route: Route) -> tuple[Account, ...]:
-    """The tenant's accounts that serve one of the models that the route leads to."""
-    return _serving(snapshot, route.caller.tenant_id, tuple([one.model for one in route.destinations]))
-
-
-@lru_cache(4096)
-def _serving(snapshot: Snapshot, tenant_id: str, models: tuple[str, ...]) -> tuple[Account, ...]:
-    accounts = snapshot.by_tenant.get(tenant_id, ())
-    return tuple(account for account in accounts if any(serves(account, model) for model in models))
-
-
-def forget_snapshots() -> None:
-    """What was found in a snapshot that is not used any more."""
-    _serving.cache_clear()
+    return route.caller.tenant_id, family(route.model), route.endpoint.operation, route.stream
 
 
 def excluded(account: Account, route: Route, states: States, now: float) -> Exclusion | None:
@@ -125,46 +62,26 @@ def aimed(account: Account, route: Route, states: States, now: float) -> int | E
     return reason
 
 
-def _kept_out(  # noqa: C901
-    account: Account, route: Route, destination: Destination, states: States, now: float
-) -> Exclusion | None:
-    caller = route.caller
-    if account.tenant_id != caller.tenant_id or not serves(account, destination.model):
-        return Exclusion("model_not_served")
-    if account.platform not in destination.platforms or not _named(account, destination):
-        return Exclusion("not_asked_for")
-    if account.explicit_only and not destination.explicit:
-        return Exclusion("explicit_only")
-    if account.platform not in route.platforms:
-        return Exclusion("platform_forbidden")
-    if caller.account_id and account.id != caller.account_id:
-        return Exclusion("key_bound_to_account")
-    if caller.pools and not set(caller.pools) & set(account.pools):
-        return Exclusion("key_bound_to_pool")
+def _kept_out(account: Account, route: Route, destination: Destination, states: States, now: float) -> Exclusion | None:
     model = account.model_map.get(destination.model, destination.model)
-    if spoken(account, model, route.endpoint, route.stream) is None:
-        return Exclusion("operation_not_served")
+    return unfit(account, terms(route), destination) or _out(account, model, route, states, now)
+
+
+def _out(account: Account, model: str, route: Route, states: States, now: float) -> Exclusion | None:
+    """Why an account that fits is out at the moment, for the upstream's model."""
     if not account.enabled:
         return Exclusion("disabled")
     if account.expires_at is not None and account.expires_at <= now:
         return Exclusion("expired")
     if account.draining and not (route.session or route.previous_response_id or route.reasoning):
         return Exclusion("draining")
-    state = states.of(account.id, _family(model), model, now)
-    if state is not None and not state.spares(caller.key_id):
-        return Exclusion(state.reason, state.until)
+    if states.scopes(account.id):
+        state = states.of(account.id, family(model), model, now)
+        if state is not None and not state.spares(route.caller.key_id):
+            return Exclusion(state.reason, state.until)
     if account.proxy is not None and (out := states.of(account.proxy.id, "", "", now)) is not None:
         return Exclusion(out.reason, out.until)
     return None
-
-
-def _named(account: Account, destination: Destination) -> bool:
-    """Whether it is the provider, the pool and the account that were named."""
-    if destination.provider is not None and account.provider != destination.provider:
-        return False
-    if destination.pool_id is not None and destination.pool_id not in account.pools:
-        return False
-    return destination.account_id is None or account.id == destination.account_id
 
 
 def choose(
@@ -183,13 +100,12 @@ def choose(
     """
     peers = states.latencies.of(kind_of(route))
     slow = peers.slow if peers else NOBODY
-    accounts = serving(snapshot, route)
     if tried:
         # What has failed as one target may do as another, but no session stays with it.
         slow = slow.union(name for name, _ in tried)
-    candidates = _candidates(accounts, route, states, slow, now, tried)
+    candidates = _candidates(snapshot, route, states, slow, now, tried)
     if not candidates:
-        found = [excluded(account, route, states, now) for account in accounts]
+        found = [excluded(account, route, states, now) for account in serving(snapshot, route)]
         raise nobody(route, [one for one in found if one is not None], now)
     if len(candidates) == 1:
         return candidates
@@ -200,7 +116,7 @@ def choose(
             [one.account.id for one in candidates if one.account.id in slow and one.tier - _LATE <= best]
         )
         candidates = [
-            structs.replace(one, tier=_LOOK, slow=False) if one.account.id == looked_at else one for one in candidates
+            structs.replace(one, tier=LOOK, slow=False) if one.account.id == looked_at else one for one in candidates
         ]
     in_flight, last_used = states.in_flight, states.last_used
     candidates.sort(
@@ -214,7 +130,7 @@ def choose(
 
 
 def _candidates(
-    accounts: Sequence[Account],
+    snapshot: Snapshot,
     route: Route,
     states: States,
     slow: frozenset[str],
@@ -222,38 +138,34 @@ def _candidates(
     tried: Collection[tuple[str, int]],
 ) -> list[Candidate]:
     found: list[Candidate] = []
-    for account in accounts:
+    for fits in fitting(snapshot, terms(route), route.destinations):
         best: Candidate | None = None
-        for at, destination in enumerate(route.destinations):
-            if _kept_out(account, route, destination, states, now) is not None or (account.id, at) in tried:
+        for one in fits:
+            account = one.account
+            if _out(account, one.model, route, states, now) is not None or (account.id, one.target) in tried:
                 continue
-            one = _candidate(account, at, route, states, slow, now)
-            if best is None or one.tier < best.tier:
-                best = one
+            taken = _as_it_is(one, route, states, slow, now)
+            if best is None or taken.tier < best.tier:
+                best = taken
         if best is not None:
             found.append(best)
     return found
 
 
-def _candidate(account: Account, at: int, route: Route, states: States, slow: frozenset[str], now: float) -> Candidate:
-    """`at`: the place of the destination that it serves."""
-    named = route.destinations[at].model
-    model = account.model_map.get(named, named)
-    late = account.id in slow
-    said = spoken(account, model, route.endpoint, route.stream)
-    assert said is not None  # it was not kept out
-    tier, probe = account.priority + _NEXT_TARGET * at, ""
-    if late or (states.near and states.near_limit(account.id, _family(model), now)):
+def _as_it_is(one: Candidate, route: Route, states: States, slow: frozenset[str], now: float) -> Candidate:
+    """Its tier at this moment."""
+    account, model, tier, late, probe = one.account, one.model, one.tier, one.account.id in slow, ""
+    if late or (states.near and states.near_limit(account.id, family(model), now)):
         tier += _LATE
-    if said.translated:
-        tier += _TRANSLATED
     if account.draining:
         tier += _DRAINING
     if states.scopes(account.id):
-        if states.of(account.id, _family(model), model, now) is not None:
+        if states.of(account.id, family(model), model, now) is not None:
             tier, late = tier + _SPARED, True
-        probe = states.half_open(account.id, _family(model), model, route.caller.key_id, now)
-    return Candidate(account, model, tier, said, late, probe, target=at)
+        probe = states.half_open(account.id, family(model), model, route.caller.key_id, now)
+    if tier == one.tier and not probe:
+        return one
+    return structs.replace(one, tier=tier, slow=late, probe=probe)
 
 
 def _arranged(
@@ -274,7 +186,7 @@ def _arranged(
         # Only the turn of the best tier is taken: nobody is given a request by what stands behind.
         first = taken and not arranged
         turn = Turn(
-            states.turns, pool.id, _family(route.model), peers, lambda one: states.last_used.get(one, 0), taken=first
+            states.turns, pool.id, family(route.model), peers, lambda one: states.last_used.get(one, 0), taken=first
         )
         arranged += [structs.replace(one, strategy=pool.strategy) for one in turn.arrange(pool.strategy, tier)]
     return arranged
@@ -308,7 +220,7 @@ def exclusions(route: Route, snapshot: Snapshot, states: States, now: float) -> 
             continue
         named = route.destinations[at].model
         model = account.model_map.get(named, named)
-        if (state := states.of(account.id, _family(model), model, now)) is not None:
+        if (state := states.of(account.id, family(model), model, now)) is not None:
             found.append(Exclusion(state.reason, min(state.until, now + _SOFT_WAIT)))
     return found
 

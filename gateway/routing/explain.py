@@ -8,7 +8,8 @@ from gateway.core.domain import Account
 from gateway.core.errors import GatewayError
 from gateway.core.snapshot import Snapshot
 from gateway.routing.authorise import Route
-from gateway.routing.choose import Candidate, Exclusion, choose, excluded, exclusions, no_account
+from gateway.routing.choose import choose, excluded, exclusions, no_account
+from gateway.routing.fitting import Candidate, Exclusion
 from gateway.routing.states import States
 
 

@@ -15,7 +15,7 @@ from gateway.core.domain import Strategy
 from gateway.routing.latency import Peers
 
 if TYPE_CHECKING:
-    from gateway.routing.choose import Candidate
+    from gateway.routing.fitting import Candidate
 
 Mode = Literal["busy", "idle", "order"]
 """What the admission does with those of the best tier that have a slot free (see admit.lua)."""

@@ -20,7 +20,8 @@ from gateway.protocols.codec import Peek
 from gateway.routing.abilities import Abilities, abilities
 from gateway.routing.authorise import EVERY, authorise, group_of, platforms_of
 from gateway.routing.call import Call
-from gateway.routing.choose import aimed, serving
+from gateway.routing.choose import aimed
+from gateway.routing.fitting import serving
 from gateway.routing.states import States
 
 _AT_REST = States()

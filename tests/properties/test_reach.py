@@ -26,7 +26,8 @@ from gateway.protocols import CODECS
 from gateway.protocols.codec import InvalidBody
 from gateway.routing.authorise import Route, authorise
 from gateway.routing.call import Call
-from gateway.routing.choose import choose, forget_snapshots
+from gateway.routing.choose import choose
+from gateway.routing.fitting import forget_snapshots
 from gateway.routing.paths import NoRoute, match
 from gateway.routing.states import States
 from tests.properties import naming, world

@@ -12,7 +12,7 @@ from gateway.protocols.codec import Endpoint
 from gateway.relay.adapt import adapt
 from gateway.routing.authorise import EVERY, Destination, Route
 from gateway.routing.call import Call
-from gateway.routing.choose import Candidate
+from gateway.routing.fitting import Candidate
 from gateway.routing.speaking import spoken
 
 CHAT = Endpoint("openai_chat", "generate", "/v1/chat/completions")

@@ -16,7 +16,7 @@ from gateway.core.prices import Price, Table, max_output, priced, shipped
 from gateway.protocols.codec import Endpoint, Peek, Usage
 from gateway.relay import estimate as module
 from gateway.relay.estimate import LEAST_OUTPUT, PROMPT_CAP, UNKNOWN_OUTPUT, Estimate, Means, prompt_tokens
-from gateway.routing.choose import Candidate
+from gateway.routing.fitting import Candidate
 from gateway.routing.speaking import Spoken
 from tests.routing.test_choose import account, route
 

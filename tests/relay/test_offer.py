@@ -13,7 +13,7 @@ from gateway.protocols.codec import Peek
 from gateway.relay.estimate import Estimate, Means
 from gateway.relay.offer import Ask, asked, first, including, mask_of, of_account
 from gateway.routing.authorise import Route
-from gateway.routing.choose import Candidate
+from gateway.routing.fitting import Candidate
 from gateway.routing.speaking import Spoken
 from tests.routing.test_choose import account, route
 

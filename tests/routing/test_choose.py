@@ -18,18 +18,9 @@ from gateway.core.state import BREAKER, FOR_EVER, State
 from gateway.platforms import PLATFORMS
 from gateway.platforms.platform import Speech
 from gateway.protocols.codec import Endpoint
-from gateway.routing import choose as choose_module
 from gateway.routing.authorise import EVERY, Destination, Route
-from gateway.routing.choose import (
-    Exclusion,
-    choose,
-    excluded,
-    exclusions,
-    forget_snapshots,
-    kind_of,
-    no_account,
-    serving,
-)
+from gateway.routing.choose import choose, excluded, exclusions, kind_of, no_account
+from gateway.routing.fitting import Exclusion
 from gateway.routing.latency import LOOK_REQUESTS, SAMPLES
 from gateway.routing.states import States
 
@@ -167,12 +158,6 @@ def test_the_earliest_to_come_back_and_the_counts() -> None:
     busy = no_account(found, NOW, busy=2)
     assert (busy.code, busy.headers["retry-after"]) == ("overloaded", "1")
     assert "retry-after" not in no_account((), NOW).headers
-
-
-def test_no_old_configuration_is_kept() -> None:
-    forget_snapshots()
-    assert serving(snapshot(account("a")), route()) != ()
-    assert choose_module._serving.cache_info().currsize == 1
 
 
 # Tiers

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.core.domain import Account, Pool
 from gateway.core.snapshot import Snapshot, build
-from gateway.routing.choose import Candidate, choose, kind_of
+from gateway.routing.choose import choose, kind_of
+from gateway.routing.fitting import Candidate
 from gateway.routing.latency import SAMPLES
 from gateway.routing.states import States
 from gateway.routing.strategies import LOOK_AROUND, Turns, mode
