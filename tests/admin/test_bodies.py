@@ -86,6 +86,9 @@ async def test_as_deep_as_may_be_is_stored_and_recorded(root: Api):
     assert (await root(f"GET /keys/{key['id']}"))["metadata"] == nested(DEPTH)
     (noted,) = (await root("GET /audit", target=key["id"]))["data"]
     assert noted["after"]["metadata"] == nested(DEPTH)
+    params = {"params_default": nested(DEPTH), "params_override": nested(DEPTH)}
+    group = await root("POST /groups", {"name": "deep", **params}, expect=201)
+    assert (await root(f"GET /groups/{group['id']}")).items() >= params.items()
 
 
 @pytest.mark.parametrize(

@@ -181,21 +181,6 @@ def test_parameters_are_not_without_end():
     assert raised.value.field == "params_default"
 
 
-def nested(levels: int) -> Any:
-    found: Any = 1
-    for level in range(levels):
-        found = [found] if level % 2 else {"a": found}
-    return found
-
-
-def test_parameters_are_not_too_deep():
-    check_params({"a": nested(50)}, "params_default")
-    for levels in (51, 500):
-        with pytest.raises(InvalidGroup) as raised:
-            check_params({"b": 1, "a": nested(levels)}, "params_default")
-        assert raised.value.field == "params_default.a"
-
-
 @pytest.mark.parametrize(
     "name",
     [

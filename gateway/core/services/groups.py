@@ -20,7 +20,6 @@ from gateway.core.groups import (
     check_aliases,
     check_params,
     check_prompt,
-    check_texts,
     checked_headers,
 )
 from gateway.core.ids import new_id
@@ -134,8 +133,6 @@ async def _checked(session: AsyncSession, tenant_id: str, values: Mapping[str, A
             check_params(stored.get(name, {}), name)
         if "headers" in stored:
             stored["headers"] = checked_headers(stored["headers"])
-        for name, value in stored.items():
-            check_texts(value, name)
     except InvalidGroup as error:
         raise Invalid(error.message, error.field) from None
     return stored
