@@ -25,7 +25,7 @@ from gateway.core.snapshot import Snapshot
 from gateway.core.state import FOR_EVER
 from gateway.routing.authorise import Destination, Route
 from gateway.routing.fitting import LOOK, Candidate, Exclusion, family, fitting, serving, terms, unfit
-from gateway.routing.latency import NOBODY, Kind
+from gateway.routing.latency import NOBODY, Kind, Peers
 from gateway.routing.states import States
 from gateway.routing.strategies import Turn
 
@@ -110,14 +110,7 @@ def choose(
     if len(candidates) == 1:
         return candidates
     if turn and peers and peers.look(now) and slow:
-        best = min(one.tier for one in candidates)
-        # Of those that would be among the best if they were not slow: priorities hold all the same.
-        looked_at = peers.longest_unseen(
-            [one.account.id for one in candidates if one.account.id in slow and one.tier - _LATE <= best]
-        )
-        candidates = [
-            structs.replace(one, tier=LOOK, slow=False) if one.account.id == looked_at else one for one in candidates
-        ]
+        _look_at_one(candidates, peers, slow)
     in_flight, last_used = states.in_flight, states.last_used
     candidates.sort(
         key=lambda one: (
@@ -127,6 +120,18 @@ def choose(
         )
     )
     return _arranged(candidates, route, snapshot, states, turn)
+
+
+def _look_at_one(candidates: list[Candidate], peers: Peers, slow: frozenset[str]) -> None:
+    """Puts the slow one that nobody has seen for the longest first. Priorities hold all the same: it is one of those
+    that would be among the best if they were not slow."""
+    best = min(one.tier for one in candidates)
+    looked_at = peers.longest_unseen(
+        [one.account.id for one in candidates if one.account.id in slow and one.tier - _LATE <= best]
+    )
+    for at, one in enumerate(candidates):
+        if one.account.id == looked_at:
+            candidates[at] = structs.replace(one, tier=LOOK, slow=False)
 
 
 def _candidates(
