@@ -80,29 +80,28 @@ def _route(caller: Caller, found: Match, data: RouteAsked, model: str, held: Sna
 async def _standing(redis: Redis, route: Route, held: Snapshot) -> tuple[States, Counts]:
     """The automatic states, the paces and the counts of the tenant's accounts, as Redis has them now."""
     tenant_id, now = route.caller.tenant_id, time.time()
+    kinds = [kind_of(route, target) for target in range(len(route.destinations))]
     accounts = held.by_tenant.get(tenant_id, ())
     prefix = tenant_prefix(tenant_id)
     name = session_name(tenant_id, route.caller.key_id, route.session, route.endpoint.protocol) if route.session else ""
     async with redis.pipeline(transaction=False) as pipeline:
         asked: Any = pipeline
-        for hashed in (
-            "state",
-            "learned",
-            "idle",
-            pace_name(kind_of(route), now - 3600),
-            pace_name(kind_of(route), now),
-        ):
+        told = [pace_name(kind, hour) for kind in kinds for hour in (now - 3600, now)]
+        for hashed in ("state", "learned", "idle", *told):
             asked.hgetall(prefix + hashed)
         asked.get(prefix + name) if name else asked.echo("")
         for account in accounts:
             asked.zcount(prefix + "s:" + account.id, f"({int(now * 1000)}", "+inf")
-        state, learned, idle, before, lately, bound, *running = await asked.execute()
+        state, learned, idle, *more = await asked.execute()
+    found, bound, running = more[: len(told)], more[len(told)], more[len(told) + 1 :]
     states = States()
     states.replace(state, {})
     states.replace_learned(learned, now)
     states.in_flight = {account.id: count for account, count in zip(accounts, running, strict=True)}
     states.last_used = {account_id: int(used) for account_id, used in idle.items()}
-    states.latencies.believe(kind_of(route), paces.merged([*before.values(), *lately.values()], now), now)
+    for at, kind in enumerate(kinds):
+        before, lately = found[2 * at : 2 * at + 2]
+        states.latencies.believe(kind, paces.merged([*before.values(), *lately.values()], now), now)
     at_limit = await _capped(redis, route, accounts)
     probed = await _probed(redis, prefix, route, held, states)
     return states, Counts(states.in_flight, at_limit, probed, bound or None)

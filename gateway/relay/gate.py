@@ -223,7 +223,8 @@ class Gate:
             self.captures.begin(exchange, self.snapshot.captures)
         candidate = exchange.lease.candidate
         self.states.began(candidate.account.id)
-        if candidate.looked_at and (peers := self.states.latencies.of(kind_of(exchange.route))):
+        kind = kind_of(exchange.route, candidate.target)
+        if candidate.looked_at and (peers := self.states.latencies.of(kind)):
             peers.looked(time.time())
 
     def moved(self, before: str, after: str) -> None:

@@ -33,7 +33,7 @@ def learn(gate: Gate, exchange: Exchange, candidate: Candidate, outcome: Outcome
     # What was waited for in vain has taken at least so long; other failures say nothing of an account's pace.
     if outcome.verdict.kind is Kind.OK or isinstance(outcome.failure, TimedOut):
         seconds = max(0.0, now - exchange.attempt().started_at)
-        gate.states.latencies.add(kind_of(route), candidate.account, seconds, now)
+        gate.states.latencies.add(kind_of(route, candidate.target), candidate.account, seconds, now)
 
 
 def _limits(gate: Gate, candidate: Candidate, headers: Headers, now: float) -> None:

@@ -38,9 +38,9 @@ _NOWHERE = frozenset(
 )
 
 
-def kind_of(route: Route) -> Kind:
-    """What is asked for, as far as the time to the first byte is alike for it."""
-    return route.caller.tenant_id, family(route.model), route.endpoint.operation, route.stream
+def kind_of(route: Route, target: int = 0) -> Kind:
+    """What is asked for as this of the route's destinations, as far as the time to the first byte is alike for it."""
+    return route.caller.tenant_id, family(route.destinations[target].model), route.endpoint.operation, route.stream
 
 
 def excluded(account: Account, route: Route, states: States, now: float) -> Exclusion | None:
@@ -98,19 +98,12 @@ def choose(
 
     Raises the error that says why there is none.
     """
-    peers = states.latencies.of(kind_of(route))
-    slow = peers.slow if peers else NOBODY
-    if tried:
-        # What has failed as one target may do as another, but no session stays with it.
-        slow = slow.union(name for name, _ in tried)
-    candidates = _candidates(snapshot, route, states, slow, now, tried)
+    candidates = _candidates(snapshot, route, states, now, tried)
     if not candidates:
         found = [excluded(account, route, states, now) for account in serving(snapshot, route)]
         raise nobody(route, [one for one in found if one is not None], now)
     if len(candidates) == 1:
         return candidates
-    if turn and peers and peers.look(now) and slow:
-        _look_at_one(candidates, peers, slow)
     in_flight, last_used = states.in_flight, states.last_used
     candidates.sort(
         key=lambda one: (
@@ -119,29 +112,39 @@ def choose(
             last_used.get(one.account.id, 0),
         )
     )
+    if turn:
+        _look_at_one(candidates, route, states, now)
     return _arranged(candidates, route, snapshot, states, turn)
 
 
-def _look_at_one(candidates: list[Candidate], peers: Peers, slow: frozenset[str]) -> None:
-    """Puts the slow one that nobody has seen for the longest first. Priorities hold all the same: it is one of those
-    that would be among the best if they were not slow."""
-    best = min(one.tier for one in candidates)
-    looked_at = peers.longest_unseen(
-        [one.account.id for one in candidates if one.account.id in slow and one.tier - _LATE <= best]
-    )
-    for at, one in enumerate(candidates):
-        if one.account.id == looked_at:
-            candidates[at] = structs.replace(one, tier=LOOK, slow=False)
+def _look_at_one(candidates: list[Candidate], route: Route, states: States, now: float) -> None:
+    """Puts the slow one that nobody has seen for the longest first, now and then. Priorities hold all the same: it is
+    one of those that would be among the best if they were not slow."""
+    best = candidates[0]
+    peers = states.latencies.of(kind_of(route, best.target))
+    if peers is None or not peers.look(now):
+        return
+    late = {one.account.id: at for at, one in enumerate(candidates) if _is_late(one, best, peers)}
+    if (found := peers.longest_unseen(list(late))) is not None:
+        candidates.insert(0, structs.replace(candidates.pop(late[found]), tier=LOOK, slow=False))
+
+
+def _is_late(one: Candidate, best: Candidate, peers: Peers) -> bool:
+    return one.target == best.target and one.account.id in peers.slow and one.tier - _LATE <= best.tier
+
+
+def _slow(route: Route, states: States, tried: Collection[tuple[str, int]]) -> Sequence[frozenset[str]]:
+    """For each destination those that are slow at it. What has failed as one may do as another, but no session stays
+    with it."""
+    vain = frozenset(name for name, _ in tried) if tried else NOBODY
+    found = [states.latencies.of(kind_of(route, target)) for target in range(len(route.destinations))]
+    return [vain if peers is None else vain | peers.slow for peers in found]
 
 
 def _candidates(
-    snapshot: Snapshot,
-    route: Route,
-    states: States,
-    slow: frozenset[str],
-    now: float,
-    tried: Collection[tuple[str, int]],
+    snapshot: Snapshot, route: Route, states: States, now: float, tried: Collection[tuple[str, int]]
 ) -> list[Candidate]:
+    slow = _slow(route, states, tried)
     found: list[Candidate] = []
     for fits in fitting(snapshot, terms(route), route.destinations):
         best: Candidate | None = None
@@ -149,7 +152,7 @@ def _candidates(
             account = one.account
             if _out(account, one.model, route, states, now) is not None or (account.id, one.target) in tried:
                 continue
-            taken = _as_it_is(one, route, states, slow, now)
+            taken = _as_it_is(one, route, states, slow[one.target], now)
             if best is None or taken.tier < best.tier:
                 best = taken
         if best is not None:
@@ -187,7 +190,7 @@ def _arranged(
         if pool is None or pool.strategy == "least_busy":
             arranged += tier
             continue
-        peers = states.latencies.of(kind_of(route))
+        peers = states.latencies.of(kind_of(route, tier[0].target))
         # Only the turn of the best tier is taken: nobody is given a request by what stands behind.
         first = taken and not arranged
         turn = Turn(

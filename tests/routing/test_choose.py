@@ -411,6 +411,45 @@ def test_a_bound_key_never_leaves_its_pools() -> None:
 # Slow accounts
 
 
+def test_targets_of_an_alias_are_not_compared_with_each_other() -> None:
+    """A large model is slower than a small one: its accounts are no slow accounts, and sessions stay with them."""
+    states = States()
+    asked = led(Destination("large"), Destination("small"))
+    times = {"large": {"a": 9.0, "b": 9.0, "slow": 90.0}, "small": {"slow": 0.1, "c": 0.1, "d": 0.1, "b": 8.0}}
+    for target, means in enumerate(times.values()):
+        for at in range(SAMPLES):
+            for name, seconds in means.items():
+                states.latencies.add(kind_of(asked, target), account(name), seconds, at)
+    held = snapshot(
+        *(account(name, models=("large",)) for name in "a"),
+        *(account(name, models=("large", "small")) for name in ("b", "slow")),
+        *(account(name, models=("small",)) for name in "cd"),
+    )
+    for leads, order in (
+        (asked, [("a", 0), ("b", 0), ("slow", 0), ("c", 1), ("d", 1)]),
+        (led(*reversed(asked.destinations)), [("c", 0), ("d", 0), ("slow", 0), ("b", 0), ("a", 1)]),
+    ):
+        found = choose(leads, held, states, NOW)
+        assert [(one.account.id, one.target) for one in found] == order
+        assert [one.account.id for one in found if one.slow] == ["slow" if leads is asked else "b"]
+
+
+def test_a_slow_account_is_looked_at_as_the_target_that_it_is_slow_at() -> None:
+    states = States()
+    asked = led(Destination("large"), Destination("small"))
+    for at in range(SAMPLES):
+        for name, seconds in {"a": 0.1, "b": 0.1, "slow": 9.0}.items():
+            states.latencies.add(kind_of(asked, 1), account(name), seconds, at)
+    accounts = [account(name, models=("small",)) for name in ("a", "b", "slow")]
+    first = account("first", models=("large",))
+    for held, looks in ((accounts, 1), ([*accounts, first], 0)):
+        found = [choose(asked, snapshot(*held), states, 1e6, turn=True)[0] for _ in range(LOOK_REQUESTS)]
+        assert [one.account.id for one in found if one.looked_at] == ["slow"] * looks
+        peers = states.latencies.of(kind_of(asked, 1))
+        assert peers is not None
+        peers.looked(1e6 - 100)
+
+
 def slow_one(states: States, **more: float) -> None:
     for at in range(SAMPLES):
         for name, seconds in {"a": 0.1, "b": 0.1, "slow": 9.0, **more}.items():

@@ -148,6 +148,24 @@ async def test_slow_accounts_come_last_as_gateways_have_met_them(site: Site, nor
     assert {one["tier"] for one in (await ask(north, key_id, stream=False))["candidates"]} == {50}, "other requests"
 
 
+async def test_the_targets_of_an_alias_have_paces_of_their_own(site: Site, north: Tenant) -> None:
+    owner, now = north.as_("owner"), time.time()
+    targets = [{"model": MODEL}, {"model": "gpt-x"}]
+    await owner("POST /groups", {"name": "paced", "aliases": [{"match": "best", "targets": targets}]}, expect=201)
+    ids = {name: await account(north, name, models=[MODEL]) for name in ("a0", "a1")}
+    ids |= {name: await account(north, name, models=["gpt-x"]) for name in ("b0", "b1")}
+    for family, slow in (("test", "a0"), ("gpt-x", "b1")):
+        told = {
+            ids[slow]: Pace(9.0, now - 2, True),
+            **{id_: Pace(0.1, now - 2) for id_ in ids.values() if id_ != ids[slow]},
+        }
+        name = pace_name((north.id, family, "generate", True), now)
+        await site.resources.redis.hset(tenant_prefix(north.id) + name, "gw", encode_paces(told))
+    found = await ask(north, await key(north), path="/paced/v1/messages", model="best", session_id="s")
+    tiers = {one["name"]: one["tier"] % 4000 for one in found["candidates"]}
+    assert tiers == {"a0": 1050, "a1": 50, "b0": 50, "b1": 1050}
+
+
 async def test_a_key_that_may_ask_nothing(north: Tenant) -> None:
     await account(north, "one")
     for fields, code in (({"enabled": False}, "key_disabled"), ({"expires_at": "2026-01-01T00:00:00Z"}, "key_expired")):
