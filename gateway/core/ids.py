@@ -4,6 +4,8 @@ import os
 import time
 from uuid import UUID
 
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
 
 def uuid7(milliseconds: int | None = None) -> UUID:
     """A UUIDv7 of now, or of the given millisecond since the epoch."""
@@ -17,9 +19,8 @@ def uuid7(milliseconds: int | None = None) -> UUID:
 def text7(milliseconds: int) -> str:
     """The same as text, without the object between: every request has one."""
     noise = os.urandom(10).hex()
-    moment = f"{milliseconds & 0xFFFF_FFFF_FFFF:012x}"
-    variant = "89ab"[int(noise[3], 16) & 3]
-    return f"{moment[:8]}-{moment[8:]}-7{noise[:3]}-{variant}{noise[4:7]}-{noise[7:19]}"
+    moment = "%012x" % (milliseconds & 0xFFFF_FFFF_FFFF)
+    return f"{moment[:8]}-{moment[8:]}-7{noise[:3]}-{_VARIANT[noise[3]]}{noise[4:7]}-{noise[7:19]}"
 
 
 def new_id(prefix: str) -> str:

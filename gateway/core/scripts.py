@@ -12,7 +12,6 @@ import hashlib
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +30,10 @@ _COUNTING = (_LUA / "counting.lua").read_bytes()
 
 Argument = bytes | str | int
 Connect = Callable[[Callable[[], asyncio.Protocol]], Any]
+
+
+encode: Callable[[tuple[Argument, ...]], bytes] = cast(Any, hiredis).pack_command
+"""One command as RESP."""
 
 
 class RedisGone(Exception):
@@ -57,19 +60,6 @@ ADMIT, SETTLE, RENEW, SWEEP, COMMIT, RESTORE = (
 MARK, PRUNE, FAULT = (Script(name) for name in ("mark", "prune", "fault"))
 ALL = (ADMIT, SETTLE, RENEW, MARK, FAULT)
 """Those that the hot connection uses."""
-
-
-def encode(parts: Sequence[Argument]) -> bytes:
-    """One command as RESP."""
-    said = [b"$%d\r\n%b\r\n" % (len(part), part) if isinstance(part, bytes) else _bulk(part) for part in parts]
-    return b"*%d\r\n%b" % (len(parts), b"".join(said))
-
-
-@lru_cache(8192)
-def _bulk(part: str | int) -> bytes:
-    """Names of accounts, limits and numbers come again and again."""
-    data = str(part).encode()
-    return b"$%d\r\n%b\r\n" % (len(data), data)
 
 
 def unheard(future: asyncio.Future[Any]) -> None:

@@ -51,14 +51,17 @@ def bearer(token: bytes) -> tuple[bytes, bytes]:
 
 def signed(outgoing: Outgoing, own: Sequence[tuple[bytes, bytes]]) -> Outgoing:
     """The request with the account's headers, which replace the client's of the same names."""
-    gone = _CLIENTS_OWN.union(name for name, _ in own)
-    return replace(outgoing, headers=[*(header for header in outgoing.headers if header[0] not in gone), *own])
+    gone = {*_CLIENTS_OWN, *dict(own)}
+    headers = [header for header in outgoing.headers if header[0] not in gone]
+    headers += own
+    return replace(outgoing, headers=headers)
 
 
 def with_version(outgoing: Outgoing) -> Outgoing:
     """The client's `anthropic-version`, or the default."""
-    if any(name == b"anthropic-version" for name, _ in outgoing.headers):
-        return outgoing
+    for name, _ in outgoing.headers:
+        if name == b"anthropic-version":
+            return outgoing
     return replace(outgoing, headers=[*outgoing.headers, (b"anthropic-version", ANTHROPIC_VERSION)])
 
 

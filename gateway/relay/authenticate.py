@@ -20,7 +20,7 @@ import structlog
 from gateway.core import address, callers
 from gateway.core.domain import Caller, Limit, Tenant
 from gateway.core.errors import Forbidden, Unauthenticated, Unavailable
-from gateway.core.keys import Peppers, well_formed
+from gateway.core.keys import KEY_LENGTH, Peppers, well_formed
 from gateway.core.snapshot import EMPTY, Snapshot
 from gateway.routing.call import Call, presented_key
 
@@ -59,7 +59,7 @@ class Keys:
 
     def held(self, key: str) -> Caller | None:
         """Who presents it, when that is known in the process already."""
-        return self._callers.get(self._peppers.digest(key))
+        return self._callers.get(self._peppers.digest(key)) if len(key) == KEY_LENGTH else None
 
     async def caller(self, key: str) -> Caller | None:
         """Raises whatever `find` raises when the key is not in the process."""
@@ -133,7 +133,9 @@ async def authenticate(call: Call, keys: Keys, snapshot: Snapshot = EMPTY) -> Ca
         if caller is None:
             raise Unauthenticated("No key was presented.", code="key_missing")
     else:
-        caller = (keys.held(key) or await _looked_up(keys.caller(key))) if well_formed(key) else None
+        caller = keys.held(key)
+        if caller is None and well_formed(key):
+            caller = await _looked_up(keys.caller(key))
         if caller is None:
             raise Unauthenticated(callers.INVALID)
     call.key_id, call.tenant_id = caller.key_id, caller.tenant_id

@@ -124,8 +124,8 @@ class Exchange:
         self.framing, self.converter = framing, converter
         self.failure, self.ended = None, False
         self._held.clear()
-        encoding = next((value for name, value in answer.headers if name == b"content-encoding"), b"")
-        self.tap = Tap(reader if self.recording is None else self.recording.over(reader), encoding.lower())
+        encoding = answer.header(b"content-encoding").lower()
+        self.tap = Tap(reader if self.recording is None else self.recording.over(reader), encoding)
         answer.start(self)
         if not self._begun():
             self._waiter = asyncio.get_running_loop().create_future()

@@ -223,9 +223,10 @@ class Gate:
             self.captures.begin(exchange, self.snapshot.captures)
         candidate = exchange.lease.candidate
         self.states.began(candidate.account.id)
-        kind = kind_of(exchange.route, candidate.target)
-        if candidate.looked_at and (peers := self.states.latencies.of(kind)):
-            peers.looked(time.time())
+        if candidate.looked_at:
+            peers = self.states.latencies.of(kind_of(exchange.route, candidate.target))
+            if peers is not None:
+                peers.looked(time.time())
 
     def moved(self, before: str, after: str) -> None:
         """A failover took a running request from one account to another."""

@@ -80,6 +80,8 @@ _NOT_DOWN_PREFIXES = (
     b"x-codex-",
 )
 
+_NONE: frozenset[bytes] = frozenset()
+
 
 @lru_cache(4096)
 def _goes_up(name: bytes) -> bool:
@@ -112,8 +114,11 @@ def client_headers(headers: list[Header]) -> list[Header]:
 
 def _listed(headers: list[Header]) -> frozenset[bytes]:
     """Names that Connection headers make hop-by-hop."""
-    values = [value for name, value in headers if name == b"connection"]
-    return _tokens(b",".join(values)) if values else frozenset()
+    listed = _NONE
+    for name, value in headers:
+        if name == b"connection":
+            listed |= _tokens(value)
+    return listed
 
 
 @lru_cache(256)

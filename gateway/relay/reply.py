@@ -57,10 +57,12 @@ def _timing(exchange: Exchange) -> bytes:
     """Milliseconds of each step (https://www.w3.org/TR/server-timing/)."""
     auth, choose, admit = exchange.timing
     upstream = max(0.0, exchange.answered_at - exchange.call.started - auth - choose - admit)
-    return (
-        f"auth;dur={auth * 1000:.3f}, choose;dur={choose * 1000:.3f}, "
-        f"admit;dur={admit * 1000:.3f}, upstream;dur={upstream * 1000:.3f}"
-    ).encode()
+    return b"auth;dur=%.3f, choose;dur=%.3f, admit;dur=%.3f, upstream;dur=%.3f" % (
+        auth * 1000,
+        choose * 1000,
+        admit * 1000,
+        upstream * 1000,
+    )
 
 
 def names_account(body: bytes, account: Account) -> bool:

@@ -230,7 +230,7 @@ async def _begun(
     """A good head came: waits until the answer has begun, which may be with an error all the same."""
     stream, translation = exchange.peek.stream, exchange.translation
     codec = CODECS.get(asked.protocol)
-    content_type = next((value for name, value in answer.headers if name == b"content-type"), b"")
+    content_type = answer.header(b"content-type")
     platform = PLATFORMS[candidate.account.platform]
     framing = platform.framing(asked, content_type) if platform.framing else None
     if framing is not None:
@@ -242,8 +242,8 @@ async def _begun(
     else:
         assert codec is not None  # only translation speaks what no client does
         reader = codec.reader(exchange.route.endpoint, events)
-        plain = not any(name == b"content-encoding" for name, _ in answer.headers)
-        taken_out = codec.usage_filter() if asks_usage and events and plain and codec.usage_filter else None
+        plain = asks_usage and not answer.header(b"content-encoding")
+        taken_out = codec.usage_filter() if plain and events and codec.usage_filter else None
     converter = translation.converter(events) if translation is not None else None
     await exchange.listen(answer, reader, events=events, framing=framing, usage=taken_out, converter=converter)
     if exchange.failure is not None and not (stream and reader.begun):
@@ -295,4 +295,7 @@ async def _error_body(answer: Answer) -> bytes:
 
 
 def _request_id(headers: Headers) -> str | None:
-    return next((value[:200].decode("latin-1") for name, value in headers if name in _REQUEST_IDS), None)
+    for name, value in headers:
+        if name in _REQUEST_IDS:
+            return value[:200].decode("latin-1")
+    return None

@@ -109,7 +109,10 @@ def authorise(call: Call, caller: Caller, peek: Peek, snapshot: Snapshot) -> Rou
     alias, model, destination = resolve(named, snapshot.providers(caller.tenant_id), group)
     destinations = (destination,) if alias is None else drawn(alias, f"{caller.key_id} {session or call.request_id}")
     allowed = platforms_of(caller.platforms)
-    if all(allowed.isdisjoint(one.platforms) for one in destinations):
+    for one in destinations:
+        if not allowed.isdisjoint(one.platforms):
+            break
+    else:
         raise Forbidden("The key may not use this platform.", code="platform_forbidden", field="model")
     if not matches(model, caller.models):
         raise Forbidden("The key may not use this model.", code="model_forbidden", field="model")

@@ -136,9 +136,12 @@ def _is_late(one: Candidate, best: Candidate, peers: Peers) -> bool:
 def _slow(route: Route, states: States, tried: Collection[tuple[str, int]]) -> Sequence[frozenset[str]]:
     """For each destination those that are slow at it. What has failed as one may do as another, but no session stays
     with it."""
-    vain = frozenset(name for name, _ in tried) if tried else NOBODY
-    found = [states.latencies.of(kind_of(route, target)) for target in range(len(route.destinations))]
-    return [vain if peers is None else vain | peers.slow for peers in found]
+    vain = frozenset([name for name, _ in tried]) if tried else NOBODY
+    found: list[frozenset[str]] = []
+    for target in range(len(route.destinations)):
+        peers = states.latencies.of(kind_of(route, target))
+        found.append(vain | peers.slow if peers and peers.slow else vain)
+    return found
 
 
 def _candidates(

@@ -95,6 +95,13 @@ class Answer:
         self._failure: Failure | None = None
         deadlines.active.add(self)
 
+    def header(self, name: bytes) -> bytes:
+        """The first value of this name; empty when there is none."""
+        for held, value in self.headers:
+            if held == name:
+                return value
+        return b""
+
     def start(self, sink: Sink) -> None:
         """Push the body into the sink: at once what is here already, then all that comes, as it comes.
 

@@ -1,13 +1,12 @@
 """The client's side of the wire: uvicorn's HTTP protocol with our bounds, and the write side the relay pushes into.
 
-Added to uvicorn: a bound on the head and on the time it takes, one valid Host, refusals in the client's protocol, a
-lingering close that does not take the answer with it, and `SocketDownstream`, which writes head and first bytes in one
-system call and tells when the client leaves or reads too slowly. Rules: spec "Streams and bounds".
+Added to uvicorn: a bound on the head and on the time it takes, one valid Host, refusals in the client's protocol, and a
+lingering close that does not take the answer with it. Answers are written by gateway.web.downstream. Rules: spec
+"Streams and bounds".
 """
 
 import asyncio
 import re
-from http import HTTPStatus
 from typing import Any, cast
 
 import httptools
@@ -16,9 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from gateway.core.errors import GatewayError, InvalidRequest, Refused
 from gateway.core.ledger import new_request
-from gateway.relay.downstream import Notice
-from gateway.routing.call import Header
 from gateway.routing.paths import NoRoute, match, protocol_near
+from gateway.web.downstream import EXTENSION, SocketDownstream, status_line
 from gateway.web.errors import method_not_allowed, rendered
 
 MAX_HEAD = 64 * 1024
@@ -27,136 +25,11 @@ BODY_SECONDS = 30.0
 SLOW_SECONDS = 120.0
 LINGER_SECONDS = 10.0
 DISCARD_BYTES = 1 << 20
-EXTENSION = "poolgate.downstream"
 _HOST = re.compile(rb"[A-Za-z0-9._~-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[\x21\x22\x24-\x7e]*) HTTP/1\.[01]\r?\n")
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
-_STATUS = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 log = structlog.get_logger()
-
-
-def status_line(status: int) -> bytes:
-    return _STATUS.get(status) or b"HTTP/1.1 %d \r\n" % status
-
-
-def _nothing() -> None: ...
-
-
-class SocketDownstream:
-    """The write side of one request (gateway.relay.downstream.Downstream), on uvicorn's connection."""
-
-    __slots__ = ("_chunked", "_connection", "_cycle", "body_fault", "extra", "on_gone", "on_writable")
-
-    def __init__(self, connection: "ClientConnection", cycle: RequestResponseCycle) -> None:
-        self._connection = connection
-        self._cycle = cycle
-        self._chunked = False
-        self.extra: list[Header] = []
-        """Headers of every answer to this request, whoever makes it."""
-        self.body_fault: GatewayError | None = None
-        """Why the rest of the request's body will never be read."""
-        self.on_gone: Notice = _nothing
-        self.on_writable: Notice = _nothing
-
-    @property
-    def gone(self) -> bool:
-        return self._cycle.disconnected
-
-    @property
-    def paused(self) -> bool:
-        return self._connection.flow.write_paused
-
-    @property
-    def complete(self) -> bool:
-        return self._cycle.response_complete
-
-    def begin(self, status: int, headers: list[Header], body: bytes) -> None:
-        cycle = self._cycle
-        if cycle.disconnected:
-            return
-        out = self._head(status, headers)
-        if not any(name == b"content-length" for name, _ in headers):
-            if cycle.scope["http_version"] == "1.0":
-                cycle.keep_alive = False
-            else:
-                self._chunked = True
-                out.append(b"transfer-encoding: chunked\r\n")
-        if not cycle.keep_alive:
-            out.append(b"connection: close\r\n")
-        out.append(b"\r\n")
-        if body:
-            out += (b"%x\r\n" % len(body), body, b"\r\n") if self._chunked else (body,)
-        cycle.transport.write(b"".join(out))
-
-    def respond(self, status: int, headers: list[Header], body: bytes) -> None:
-        cycle = self._cycle
-        if cycle.waiting_for_100_continue:
-            # Whether the body comes now is the client's choice: nobody could tell it from a next request.
-            cycle.keep_alive = False
-        if not cycle.disconnected:
-            out = self._head(status, [pair for pair in headers if pair[0] != b"content-length"])
-            if not cycle.keep_alive:
-                out.append(b"connection: close\r\n")
-            out.append(b"content-length: %d\r\n\r\n" % len(body))
-            if cycle.scope["method"] != "HEAD":
-                out.append(body)
-            cycle.transport.write(b"".join(out))
-        self._finish()
-
-    def _head(self, status: int, headers: list[Header]) -> list[bytes]:
-        self._cycle.response_started = True
-        self._cycle.waiting_for_100_continue = False
-        out = [status_line(status)]
-        for name, value in (*headers, *self.extra) if self.extra else headers:
-            out += (name, b": ", value, b"\r\n")
-        return out
-
-    def write(self, chunk: bytes) -> None:
-        cycle = self._cycle
-        if cycle.disconnected or not chunk:
-            return
-        cycle.transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._chunked else chunk)
-
-    def end(self) -> None:
-        cycle = self._cycle
-        if self._chunked and not cycle.disconnected:
-            cycle.transport.write(b"0\r\n\r\n")
-        self._finish()
-
-    def _finish(self) -> None:
-        cycle = self._cycle
-        if cycle.response_complete:
-            return
-        cycle.response_complete = True
-        cycle.message_event.set()
-        if not cycle.keep_alive:
-            if cycle.more_body:
-                self._connection.linger()
-            else:
-                cycle.transport.close()
-        cycle.on_response()
-
-    def stop_body(self, error: GatewayError) -> None:
-        """Nothing more of this connection is read: what is answered already goes on, and is the last."""
-        cycle = self._cycle
-        cycle.keep_alive = False
-        if cycle.more_body:
-            self.body_fault = error
-            cycle.message_event.set()
-
-    def lost(self) -> None:
-        self._cycle.disconnected = True
-        self._cycle.message_event.set()
-        self.on_gone()
-
-    def close_after(self) -> None:
-        """No further request on this connection."""
-        self._cycle.keep_alive = False
-
-    def abort(self) -> None:
-        self._cycle.response_complete = True
-        self._cycle.transport.abort()
 
 
 class ClientConnection(HttpToolsProtocol):
@@ -262,24 +135,28 @@ class ClientConnection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _check_head(self) -> None:
-        headers = self.headers
-        if sum(len(name) + len(value) for name, value in headers) + len(self.url) > MAX_HEAD:
+        size, hosts, coding, framed = len(self.url), list[bytes](), None, False
+        for name, value in self.headers:
+            size += len(name) + len(value)
+            if name == b"host":
+                hosts.append(value)
+            elif name in _FRAMING:
+                framed, coding = True, coding or (value if name == b"transfer-encoding" else None)
+        if size > MAX_HEAD:
             raise _head_too_large()
         assert self.parser is not None  # it is the caller
         version = self.parser.get_http_version()
         if version not in {"1.0", "1.1"}:
             raise InvalidRequest("This version of HTTP is not spoken here.")
-        hosts = [value for name, value in headers if name == b"host"]
         if len(hosts) > 1 or (not hosts and version == "1.1"):
             raise InvalidRequest("The request needs exactly one Host header.")
         if hosts and not _HOST.fullmatch(hosts[0]):
             raise InvalidRequest("The Host header is not valid.")
         if not _TARGET.fullmatch(self.url):
             raise InvalidRequest("The request's target is not a path.")
-        coding = next((value for name, value in headers if name == b"transfer-encoding"), None)
         if coding is not None and (coding.lower() != b"chunked" or version == "1.0"):
             raise InvalidRequest("The body may be chunked, and not be coded otherwise.")
-        self._offered = self.parser.should_upgrade() and any(name in _FRAMING for name, _ in headers)
+        self._offered = framed and self.parser.should_upgrade()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._moved = self.loop.time()

@@ -17,7 +17,7 @@ from gateway.relay.reply import own_headers
 from gateway.routing.call import Call
 from gateway.routing.paths import Match, NoRoute, match, protocol_near
 from gateway.web import cors
-from gateway.web.connection import EXTENSION, SocketDownstream
+from gateway.web.downstream import EXTENSION, SocketDownstream
 from gateway.web.errors import method_not_allowed, rendered
 from gateway.web.own import answer
 
@@ -50,7 +50,7 @@ class Edge:
             header=header,
             client_ip=client_ip(scope["client"], headers, settings.trusted_proxies),
             read_body=_no_body,
-            client_request_id=own_id(header.get(b"x-request-id")),
+            client_request_id=own_id(header[b"x-request-id"]) if b"x-request-id" in header else None,
         )
         protocol = ""
         if settings.cors_origins:
@@ -148,9 +148,9 @@ def _too_large(limit: int) -> Refused:
     return Refused(f"The request's body is larger than {limit} bytes.", status=413, code="request_too_large")
 
 
-def own_id(value: bytes | None) -> str | None:
+def own_id(value: bytes) -> str | None:
     """A client's own request id is kept when it is short and visible ASCII."""
-    if value is None or not 0 < len(value) <= 128 or not all(33 <= byte <= 126 for byte in value):
+    if not 0 < len(value) <= 128 or not all(33 <= byte <= 126 for byte in value):
         return None
     return value.decode("ascii")
 

@@ -11,11 +11,9 @@ import hiredis
 import pytest
 import pytest_asyncio
 import redis as blocking
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gateway.core.redis import connector, parse
-from gateway.core.scripts import ADMIT, ALL, DEADLINE, RENEW, RedisGone, Scripts, encode, scripts
+from gateway.core.scripts import ADMIT, ALL, DEADLINE, RENEW, RedisGone, Scripts, scripts
 
 P = "{pg:00}:"
 NOTHING = (60_000,)
@@ -129,11 +127,6 @@ async def refused(made: Scripts) -> tuple[str, float]:
     with pytest.raises(RedisGone) as caught:
         await made.run(RENEW, P, NOTHING)
     return str(caught.value), time.monotonic() - begin
-
-
-@given(st.lists(st.binary(max_size=50) | st.text(max_size=50) | st.integers(), min_size=1, max_size=8))
-def test_a_command_is_resp(parts) -> None:
-    assert encode(parts) == hiredis.pack_command(tuple(parts))
 
 
 async def test_all_scripts_are_loaded_when_it_connects(redis_url: str) -> None:

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from gateway.relay.downstream import Downstream
-from gateway.web.connection import SocketDownstream
+from gateway.web.downstream import SocketDownstream
 
 METHODS = [name for name, value in vars(Downstream).items() if inspect.isfunction(value) and name[0] != "_"]
 FACTS = [name for name, value in vars(Downstream).items() if isinstance(value, property)]

@@ -388,15 +388,6 @@ async def test_the_key_is_checked_before_the_body(site: Site) -> None:
         assert got.status == 401
 
 
-async def test_a_refusal_reaches_a_client_that_goes_on_sending(site: Site) -> None:
-    size = 8 << 20
-    async with wire(site.url) as client:
-        await client.send(f"{head('sk-nobody')}\r\ncontent-length: {size}\r\n\r\n".encode())
-        for _ in range(size >> 16):
-            await client.send(b"x" * 65536)
-        assert (await client.answer()).status == 401
-
-
 async def test_expect_continue(site: Site, key: str) -> None:
     more = ("/v1/chat/completions", "expect: 100-continue", f"content-length: {len(ASK)}")
     async with wire(site.url) as client:
@@ -488,29 +479,6 @@ async def test_a_body_behind_an_offer_is_no_request(site: Site, key: str) -> Non
         got = await client.ask(head(key, "/v1/messages", "connection: upgrade", "upgrade: websocket"), smuggled)
         assert (got.status, code(got)) == (400, "invalid_request")
         await works(client, key)
-
-
-async def test_http_1_0(site: Site, key: str) -> None:
-    async with wire(site.url) as client:
-        got = await client.ask(head(key, version="1.0"), ASK)
-        assert (got.status, got.header("connection")) == (200, "close")
-        assert await client.closed()
-    stream = json.dumps({**CHAT, "stream": True}).encode()
-    for more in ((), ("connection: keep-alive",)):
-        async with wire(site.url) as client:
-            got = await client.ask(head(key, "/v1/chat/completions", *more, version="1.0"), stream)
-            assert (got.status, got.header("transfer-encoding"), got.header("connection")) == (200, None, "close")
-            assert got.body.endswith(b"data: [DONE]\n\n")
-    async with wire(site.url) as client:
-        await client.send(b"GET /v1/models HTTP/1.0\r\n\r\n")  # no Host: 1.0 need not have one
-        assert (await client.answer()).status == 401
-
-
-async def test_connection_close(site: Site, key: str) -> None:
-    async with wire(site.url) as client:
-        got = await client.ask(head(key, "/v1/chat/completions", "connection: close"), ASK)
-        assert (got.status, got.header("connection")) == (200, "close")
-        assert await client.closed()
 
 
 async def test_byte_by_byte(site: Site, key: str) -> None:
