@@ -76,5 +76,6 @@ def _reset(given: dict[str, str], now: float) -> float | None:
     return reset.after(given.get("reset-after-seconds"), now)
 
 
+@lru_cache(1024)
 def _number(text: str | None) -> float | None:
     return float(text) if text is not None and _NUMBER.match(text) else None

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 FURTHEST = 35 * 86_400.0
 """Seconds ahead beyond which a reset is junk."""
@@ -40,7 +41,12 @@ def delay(value: object) -> float | None:
         return _finite(value)
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
         return None
-    text = value.strip()
+    return _seconds(value.strip())
+
+
+# The limits of every answer are read: their resets are the same texts for a while.
+@lru_cache(1024)
+def _seconds(text: str) -> float | None:
     if _NUMBER.match(text):
         return float(text)
     if not _DURATION.match(text):
@@ -53,7 +59,7 @@ def moment(value: object, now: float) -> float | None:
     a duration, or seconds from now. Seconds since the epoch, or None."""
     seconds = delay(value)
     if seconds is None:
-        return plausible(_rfc3339(value), now) if isinstance(value, str) else None
+        return plausible(_date(value), now)
     if seconds >= _MILLISECONDS_FROM:
         return plausible(seconds / 1000, now)
     return plausible(seconds if seconds >= _EPOCH_FROM else now + seconds, now)
@@ -64,7 +70,7 @@ def instant(value: object) -> float | None:
     and years ahead. Seconds since the epoch, or None."""
     seconds = delay(value)
     if seconds is None:
-        return _rfc3339(value) if isinstance(value, str) else None
+        return _date(value)
     return seconds / 1000 if seconds >= _MILLISECONDS_FROM else seconds
 
 
@@ -142,9 +148,12 @@ def _finite(number: float) -> float | None:
     return value if value >= 0 else None
 
 
+def _date(value: object) -> float | None:
+    return _rfc3339(value) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
+
+
+@lru_cache(1024)
 def _rfc3339(text: str) -> float | None:
-    if len(text) > _LONGEST_TEXT:
-        return None
     try:
         at = datetime.fromisoformat(text.strip())
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
