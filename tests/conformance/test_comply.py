@@ -1,5 +1,5 @@
 """A strict checker's word: `llm-comply` asks a gateway in four protocols, every account speaking another one, and holds
-the answers against the vendors' schemas. Skipped where it is not installed (`pip install llm-comply`)."""
+the answers against the vendors' schemas."""
 
 import asyncio
 from importlib import import_module
@@ -10,8 +10,6 @@ import pytest
 
 from tests.relay.world import World
 from tests.support.installation import Site
-
-pytest.importorskip("llm_comply")
 
 #: Formats: below which path, which headers, what of the schemas it brings, and the account that speaks it natively.
 FORMATS: dict[str, tuple[str, dict[str, str], str | None, set[str]]] = {

@@ -98,6 +98,14 @@ async def test_what_nobody_started_is_bounded_too() -> None:
         answer.close()
 
 
+async def test_a_header_is_the_first_of_its_name() -> None:
+    said = HELLO.replace(b"\r\n\r\n", b"\r\nX-One: a\r\nx-one: b\r\nx-two:\r\n\r\n", 1)
+    async with scene(replies(said, close=False)) as it:
+        answer = await it.open()
+        assert [answer.header(name) for name in (b"x-one", b"x-two", b"x-three")] == [b"a", b"", b""]
+        answer.close()
+
+
 @both_loops
 async def test_body_before_start_is_one_block_and_then_the_end_at_once() -> None:
     async with scene(replies(HELLO, close=False)) as it:
