@@ -39,7 +39,7 @@ from gateway.relay.settle import Settler
 from gateway.routing.authorise import Route
 from gateway.routing.call import Call
 from gateway.routing.choose import choose, excluded, exclusions, kind_of, no_account
-from gateway.routing.fitting import Candidate, Exclusion, forget_snapshots
+from gateway.routing.fitting import Candidate, Exclusion
 from gateway.routing.states import States
 from gateway.upstream import Egress, Upstream
 from gateway.upstream.renewal import Renewals
@@ -132,7 +132,6 @@ class Gate:
             if loaded.version >= self.snapshot.version:
                 self.snapshot = loaded
             self.prices = await price_versions.table(session, self.prices)
-        forget_snapshots()
         if self.followed == 0:
             self.followed = self.snapshot.version
 

@@ -203,7 +203,7 @@ def _arranged(
     return arranged
 
 
-@lru_cache(4)
+@lru_cache(1)
 def _special(snapshot: Snapshot) -> frozenset[str]:
     """The pools that choose otherwise than is usual."""
     return frozenset(pool.id for pool in snapshot.pools.values() if pool.strategy != "least_busy")

@@ -3,7 +3,8 @@
 It is found once for each snapshot and each set of terms; what changes from moment to moment is in choose.py.
 """
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 from msgspec import Struct
 
@@ -70,7 +71,6 @@ def terms(route: Route) -> Terms:
     return Terms(caller.tenant_id, caller.account_id, caller.pools, route.platforms, route.endpoint, route.stream)
 
 
-@lru_cache(65536)
 def serves(account: Account, model: str) -> bool:
     """A name with a space in it is served only where the operator wrote it out. Upstreams repeat names in their errors,
     whose sentences decide about the account: nobody may send a sentence for a name."""
@@ -81,30 +81,38 @@ def serves(account: Account, model: str) -> bool:
 
 def serving(snapshot: Snapshot, route: Route) -> tuple[Account, ...]:
     """The tenant's accounts that serve one of the models that the route leads to."""
-    return _serving(snapshot, route.caller.tenant_id, tuple([one.model for one in route.destinations]))
+    return _serving_in(snapshot)(route.caller.tenant_id, tuple([one.model for one in route.destinations]))
 
 
-@lru_cache(4096)
+def fitting(
+    snapshot: Snapshot, wanted: Terms, destinations: tuple[Destination, ...]
+) -> tuple[tuple[Candidate, ...], ...]:
+    """For each account that fits, what it is as each of the destinations, were it free of any trouble."""
+    return _fitting_in(snapshot)(wanted, destinations)
+
+
+# One snapshot's: what was found in the one before goes with it. Names that nobody asks for again go too.
+@lru_cache(1)
+def _serving_in(snapshot: Snapshot) -> Callable[[str, tuple[str, ...]], tuple[Account, ...]]:
+    return lru_cache(4096)(partial(_serving, snapshot))
+
+
+@lru_cache(1)
+def _fitting_in(snapshot: Snapshot) -> Callable[[Terms, tuple[Destination, ...]], tuple[tuple[Candidate, ...], ...]]:
+    return lru_cache(1024)(partial(_fitting, snapshot))
+
+
 def _serving(snapshot: Snapshot, tenant_id: str, models: tuple[str, ...]) -> tuple[Account, ...]:
     accounts = snapshot.by_tenant.get(tenant_id, ())
     return tuple(account for account in accounts if any(serves(account, model) for model in models))
 
 
-# An entry holds all that fits, which may be a thousand accounts: few of them, and names that nobody asks for again go.
-@lru_cache(1024)
-def fitting(
+def _fitting(
     snapshot: Snapshot, wanted: Terms, destinations: tuple[Destination, ...]
 ) -> tuple[tuple[Candidate, ...], ...]:
-    """For each account that fits, what it is as each of the destinations, were it free of any trouble."""
     accounts = snapshot.by_tenant.get(wanted.tenant_id, ())
     found = (_as_each(account, wanted, destinations) for account in accounts)
     return tuple(fits for fits in found if fits)
-
-
-def forget_snapshots() -> None:
-    """What was found in a snapshot that is not used any more."""
-    fitting.cache_clear()
-    _serving.cache_clear()
 
 
 def _as_each(account: Account, wanted: Terms, destinations: tuple[Destination, ...]) -> tuple[Candidate, ...]:

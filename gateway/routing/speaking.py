@@ -1,7 +1,6 @@
 """How an account is asked for what a client wants: in the client's own protocol, or in another by translation. Pure."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 from msgspec import Struct
 
@@ -50,7 +49,6 @@ def spoken(account: Account, model: str, endpoint: Endpoint, stream: bool) -> Sp
     return _spoken(account, model, endpoint.protocol, endpoint.operation, endpoint.action or endpoint.operation, stream)
 
 
-@lru_cache(65536)
 def _spoken(account: Account, model: str, protocol: str, kind: str, operation: str, stream: bool) -> Spoken | None:
     platform = PLATFORMS[account.platform]
     native = speech(platform, account, model, protocol, operation, stream)

@@ -27,7 +27,6 @@ from gateway.protocols.codec import InvalidBody
 from gateway.routing.authorise import Route, authorise
 from gateway.routing.call import Call
 from gateway.routing.choose import choose
-from gateway.routing.fitting import forget_snapshots
 from gateway.routing.paths import NoRoute, match
 from gateway.routing.states import States
 from tests.properties import naming, world
@@ -79,7 +78,6 @@ def expected(
 
 def chosen(route: Route, snapshot: Snapshot, states: States) -> dict[str, str] | tuple[str, str]:
     """Account → upstream's model; or the error's code and words."""
-    forget_snapshots()
     try:
         return {one.account.id: one.model for one in choose(route, snapshot, states, NOW, turn=True)}
     except GatewayError as error:

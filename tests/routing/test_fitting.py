@@ -8,34 +8,38 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.core.domain import Account
+from gateway.core.snapshot import Snapshot
 from gateway.protocols.codec import Endpoint
 from gateway.routing import fitting as fitting_module
 from gateway.routing.authorise import EVERY, Destination
-from gateway.routing.fitting import fitting, forget_snapshots, serves, serving, terms, unfit
+from gateway.routing.fitting import fitting, serves, serving, terms, unfit
 from tests.routing.test_choose import account, route, snapshot
 
 NAMES = ("claude-sonnet-x", "gpt-x", "alias")
 
 
+def misses(held: Snapshot) -> int:
+    counted: Any = fitting_module._fitting_in(held)
+    return counted.cache_info().misses
+
+
 def test_no_old_configuration_is_kept() -> None:
-    forget_snapshots()
-    held = snapshot(account("a"))
-    assert serving(held, route()) == held.by_tenant["ten_1"]
-    assert len(fitting(held, terms(route()), route().destinations)) == 1
-    caches = fitting, fitting_module._serving
-    assert [one.cache_info().currsize for one in caches] == [1, 1]
-    forget_snapshots()
-    assert [one.cache_info().currsize for one in caches] == [0, 0]
+    first, second = snapshot(account("a")), snapshot(account("b"))
+    for held, name in ((first, "a"), (second, "b"), (first, "a")):
+        assert [one.id for one in serving(held, route())] == [name]
+        assert [fits[0].account.id for fits in fitting(held, terms(route()), route().destinations)] == [name]
+        # That of the one before has gone.
+        assert misses(held) == 1
+    for cache in (fitting_module._serving_in, fitting_module._fitting_in):
+        assert cache.cache_info().currsize == 1
 
 
 def test_it_is_found_once_for_requests_that_are_alike() -> None:
-    forget_snapshots()
     held = snapshot(account("a"), account("b"))
     for session in ("s1", "s2", None):
         asked = route(caller={"key_id": f"key {session}"}, session=session)
         fitting(held, terms(asked), asked.destinations)
-    info = fitting.cache_info()
-    assert (info.misses, info.hits) == (1, 2)
+    assert misses(held) == 1
 
 
 @pytest.mark.parametrize(
@@ -56,10 +60,9 @@ def test_what_changes_the_terms_is_found_anew(other: dict[str, Any]) -> None:
     held = snapshot(account("a"))
     alike, different = route(), route(**other)
     assert (terms(alike), alike.destinations) != (terms(different), different.destinations)
-    forget_snapshots()
     for one in (alike, different):
         fitting(held, terms(one), one.destinations)
-    assert fitting.cache_info().misses == 2
+    assert misses(held) == 2
 
 
 def test_an_entry_belongs_to_its_snapshot() -> None:
