@@ -109,9 +109,17 @@ class Lease(Struct):
 
     def settled(self, row: Row) -> tuple[list[int], str]:
         """What each of its takings really came to, and its charges with that."""
-        used = [_used(one.counter, row) for one in self.takings]
-        amounts = zip(self.takings, used, strict=True)
-        return used, " ".join([one.charge(amount) for one, amount in amounts if one.counter.kind != "C"])
+        used: list[int] = []
+        charges: list[str] = []
+        for one in self.takings:
+            counter, limit = one.counter, one.counter.limit
+            if counter.kind == "C":
+                used.append(0)
+                continue
+            amount = amount_of(limit.type, row, of_account=limit.scope == "account")
+            used.append(amount)
+            charges.append(one.charge(amount))
+        return used, " ".join(charges)
 
 
 class _Reply(Struct):
@@ -229,7 +237,9 @@ class Admission:
             error = limit_reached(refused, int(values[2]) / 1000, standings, ask.amounts[at])
             raise Queued(refused.counter, int(values[2]) / 1000, error) if refused.counter.limit.queue_ms else error
         account_id, bound, now = values[1].decode(), int(values[2]), int(values[3])
-        chosen = next(one for one in reply.offered if one.account.id == account_id)
+        chosen = reply.offered[0]
+        if chosen.account.id != account_id:
+            chosen = next(one for one in reply.offered if one.account.id == account_id)
         mask = mask_of(chosen.account.platform, ask.counters)
         takings: dict[str, Taking] = {}
         for at, one in enumerate(counters):
@@ -297,11 +307,6 @@ class Admission:
     def release(self, lease: Lease, used: Sequence[int] = ()) -> None:
         """In this process; what Redis holds is given back by the settle script."""
         self._local.release(lease.takings, used)
-
-
-def _used(counter: Counter, row: Row) -> int:
-    limit = counter.limit
-    return 0 if counter.kind == "C" else amount_of(limit.type, row, of_account=limit.scope == "account")
 
 
 def _standings(counters: Sequence[Counter], numbers: Sequence[int]) -> list[Standing]:
