@@ -41,6 +41,10 @@ class Cost(Struct, frozen=True):
     compat: float
     request: float
 
+    @property
+    def missed(self) -> bool:
+        return max(self.event, self.compat) > EVENT_US or self.request > REQUEST_US
+
 
 def prompt(turns: int = 80) -> Prompt:
     """A conversation of an agent: questions, calls, results, answers."""
@@ -123,10 +127,9 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{'client':<18}{'upstream':<18}{'event':>8}{'compat':>8}{'request':>9}")
     missed = 0
     for one in costs(options.events, options.requests):
-        over = max(one.event, one.compat) > EVENT_US or one.request > REQUEST_US
-        missed += over
+        missed += one.missed
         row = f"{one.client:<18}{one.upstream:<18}{one.event:>8.1f}{one.compat:>8.1f}{one.request:>9.0f}"
-        print(row + ("  missed" if over else ""))
+        print(row + ("  missed" if one.missed else ""))
     return 1 if missed else 0
 
 
