@@ -38,6 +38,10 @@ async def waiting(world: World, none: int = 0) -> bool:
     return await tickets(world) == none
 
 
+async def at_most(world: World, most: int) -> bool:
+    return await tickets(world) <= most
+
+
 async def tickets(world: World) -> int:
     redis: Any = world.site.gate.redis
     prefix = tenant_prefix(world.tenant_id)
@@ -173,7 +177,8 @@ async def test_a_key_whose_clients_have_left_is_not_behind_the_others(world: Wor
         left = [client.post(MESSAGES, headers={"x-api-key": one}, json=body(MODEL)) for _ in range(20)]
         found = await asyncio.gather(*left, return_exceptions=True)
     assert all(isinstance(error, httpx.ReadTimeout) for error in found)
-    await until(lambda: waiting(world, len(stays)), 1)
+    # On a slow machine the one that stays may have had its turn by now.
+    await until(lambda: at_most(world, len(stays)), 2)
     if emptied:
         await held
     flood = [asyncio.get_running_loop().create_task(timed(world, other)) for _ in range(8)]
