@@ -227,10 +227,12 @@ def miniature(folder: Path, child: str, numbers: list[signal.Signals]) -> tuple[
     parent = subprocess.Popen(
         [sys.executable, "-c", MINIATURE, str(folder / "log"), child], stdout=subprocess.PIPE, text=True
     )
+    assert parent.stdout is not None
+    ready = parent.stdout.readline()
     wait_for(lambda: (folder / "log").exists() and (folder / "log").read_text() == "up\n")
     began = time.monotonic()
     for number in numbers:
         parent.send_signal(number)
         time.sleep(0.3)
     output, _ = parent.communicate(timeout=20)
-    return output.splitlines(), parent.returncode, time.monotonic() - began
+    return [ready.strip(), *output.splitlines()], parent.returncode, time.monotonic() - began
