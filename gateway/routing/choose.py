@@ -1,8 +1,9 @@
 """Which accounts may serve a request, in the order in which they are tried. Pure.
 
-`excluded` is the one predicate: choosing, lists and explanations all ask it. Candidates are ordered by tier, and within
-one by the strategy of the pool that decides. A tier is the account's priority (1 to 100) and more, so that each of
-these is worse than all before it whatever the priority:
+`excluded` is the one predicate, for lists and explanations; choosing asks its two halves: what fits at all, found once
+(fitting.py), and what is out at the moment (`_out`). Candidates are ordered by tier, and within one by the strategy of
+the pool that decides. A tier is the account's priority (1 to 100) and more, so that each of these is worse than all
+before it whatever the priority:
 
       1000  near a limit that its upstream told of, or slow against its peers
       2000  speaks the protocol by translation only
@@ -155,9 +156,9 @@ def _candidates(
             account = one.account
             if _out(account, one.model, route, states, now) is not None or (account.id, one.target) in tried:
                 continue
-            taken = _as_it_is(one, route, states, slow[one.target], now)
-            if best is None or taken.tier < best.tier:
-                best = taken
+            standing = _as_it_is(one, route, states, slow[one.target], now)
+            if best is None or standing.tier < best.tier:
+                best = standing
         if best is not None:
             found.append(best)
     return found

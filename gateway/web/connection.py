@@ -1,4 +1,4 @@
-"""The client's side of the wire: uvicorn's HTTP protocol with our bounds, and the write side the relay pushes into.
+"""The client's side of the wire: uvicorn's HTTP protocol with our bounds.
 
 Added to uvicorn: a bound on the head and on the time it takes, one valid Host, refusals in the client's protocol, and a
 lingering close that does not take the answer with it. Answers are written by gateway.web.downstream. Rules: spec
@@ -135,13 +135,13 @@ class ClientConnection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _check_head(self) -> None:
-        size, hosts, coding, framed = len(self.url), list[bytes](), None, False
+        size, hosts, framing = len(self.url), list[bytes](), dict[bytes, bytes]()
         for name, value in self.headers:
             size += len(name) + len(value)
             if name == b"host":
                 hosts.append(value)
             elif name in _FRAMING:
-                framed, coding = True, coding or (value if name == b"transfer-encoding" else None)
+                framing.setdefault(name, value)
         if size > MAX_HEAD:
             raise _head_too_large()
         assert self.parser is not None  # it is the caller
@@ -154,9 +154,10 @@ class ClientConnection(HttpToolsProtocol):
             raise InvalidRequest("The Host header is not valid.")
         if not _TARGET.fullmatch(self.url):
             raise InvalidRequest("The request's target is not a path.")
+        coding = framing.get(b"transfer-encoding")
         if coding is not None and (coding.lower() != b"chunked" or version == "1.0"):
             raise InvalidRequest("The body may be chunked, and not be coded otherwise.")
-        self._offered = framed and self.parser.should_upgrade()
+        self._offered = bool(framing) and self.parser.should_upgrade()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._moved = self.loop.time()

@@ -36,7 +36,7 @@ class SocketDownstream:
 
     __slots__ = ("_chunked", "_connection", "_cycle", "body_fault", "extra", "on_gone", "on_writable")
 
-    def __init__(self, connection: "Connection", cycle: RequestResponseCycle) -> None:
+    def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
         self._connection = connection
         self._cycle = cycle
         self._chunked = False

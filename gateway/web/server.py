@@ -10,6 +10,7 @@ import gc
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -81,7 +82,10 @@ class Server(uvicorn.Server):
         """The kernel resets what still stands in the queue of a listening socket that is closed, so that is taken
         first. A socket that others listen on too is left alone: what is in its queue waits for them."""
         own = [one for server in self.servers for one in server.sockets] if sockets is None else sockets
-        kept = [one.dup() for one in own if sockets is None or one.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)]
+        kept: list[socket.socket] = []
+        with suppress(OSError):  # no descriptor is left: going down goes on all the same
+            alone = (one for one in own if sockets is None or one.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
+            kept.extend(one.dup() for one in alone)
         for closed in (*self.servers, *(sockets or ())):
             closed.close()
         await asyncio.sleep(0.01)  # uvloop closes its own in one of its next turns
@@ -122,10 +126,10 @@ def _queued(listener: socket.socket) -> Iterator[socket.socket]:
     while True:
         try:
             yield listener.accept()[0]
-        except BlockingIOError:
-            return
         except ConnectionAbortedError:
             continue
+        except OSError:  # there are no more, or no descriptors for them
+            return
 
 
 def serve(app: Litestar, settings: Settings) -> None:

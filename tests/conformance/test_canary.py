@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from tests.conformance.agents import program, run
+from tests.conformance.test_comply import PLATFORMS
 from tests.relay.world import World
 from tests.support.installation import Site
-
-PLATFORMS = ("claude-console", "openai", "openai-responses", "gemini", "ollama")
 
 CHECKS = (
     "models.list",

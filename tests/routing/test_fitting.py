@@ -65,14 +65,6 @@ def test_what_changes_the_terms_is_found_anew(other: dict[str, Any]) -> None:
     assert misses(held) == 2
 
 
-def test_an_entry_belongs_to_its_snapshot() -> None:
-    asked = route()
-    for names in (("a",), ("a", "b")):
-        held = snapshot(*(account(name) for name in names))
-        found = fitting(held, terms(asked), asked.destinations)
-        assert [[one.account.id for one in fits] for fits in found] == [[name] for name in names]
-
-
 def test_a_name_with_a_space_is_served_where_it_is_written_out() -> None:
     assert serves(account("a"), "a-model")
     assert not serves(account("a"), "a model")

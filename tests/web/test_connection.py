@@ -54,6 +54,7 @@ BAD_HEADS = {
     "Host with a space": b"POST /v1/messages HTTP/1.1\r\nhost: a b\r\n\r\n",
     "length and chunks": POST + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
     "chunks and length": POST + b"transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n",
+    "an empty coding and a length": POST + b"transfer-encoding:\r\ncontent-length: 5\r\n\r\n",
     "two lengths": POST + b"content-length: 5\r\ncontent-length: 6\r\n\r\n",
     "two lengths in one": POST + b"content-length: 5, 6\r\n\r\n",
     "negative length": POST + b"content-length: -1\r\n\r\n",
